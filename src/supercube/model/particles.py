@@ -1,0 +1,228 @@
+"""The neutral model: what the particles are and how they interact, in reduced units; engines only translate it.
+
+Units: length = effective cube edge e, energy = kT, mass = one cube. Friction by Stokes with eta set so that a cube,
+of hydrodynamic radius 0.66 e (its capacity), has zeta = 1: zeta_t = R/0.66, zeta_r = (4/3) R^2 zeta_t = 8 pi eta R^3.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..configuration import cube_shape, sphere_shape
+from .beads import design_cube
+from .interactions import CURVATURE, CUTOFF, EPSILON, delta
+from .shapes import Sphere, Spherocube
+
+if TYPE_CHECKING:
+    from ..statepoint import StatePoint
+
+FloatArray = NDArray[np.float64]
+
+#: Hydrodynamic radius of a cube over its edge: the capacity of the unit cube, 0.6607 (Hubbard & Douglas,
+#: Phys. Rev. E 47, R2983, 1993), rounded as in the model's definition.
+CUBE_HYDRODYNAMIC_RADIUS = 0.66
+#: dt sqrt(k/m) of the stiffest contact. The engine's limit is near 0.3 (0.28 went unstable, 0.15 held, LAMMPS with 98
+#: beads at lambda 0.10); 0.15 keeps the bias of the kinetic temperature below 1 %.
+STIFFNESS_LIMIT = 0.15
+
+
+@dataclass(frozen=True)
+class Body:
+    """One species: a rigid body of beads, or a free sphere (a single bead).
+
+    Attributes:
+        name: species name as in a Configuration.
+        positions: (n, 3) bead centres in the body frame; row 0 is the centre of mass.
+        radii: (n,) bead radii; 0 = does not interact.
+        mass, inertia: mass in cubes and (isotropic) moment of inertia in cube masses times e^2.
+        friction, rotational_friction: zeta_t and zeta_r in kT per (e^2/time) and kT times time.
+        volume: nominal effective volume, e^3.
+        shape: GSD type shape.
+    """
+
+    name: str
+    positions: FloatArray
+    radii: FloatArray
+    mass: float
+    inertia: float
+    friction: float
+    rotational_friction: float
+    volume: float
+    shape: dict[str, Any]
+
+    @property
+    def is_rigid(self) -> bool:
+        """Whether the body has an orientation that moves (more than one bead)."""
+        return len(self.radii) > 1
+
+    @property
+    def n_beads(self) -> int:
+        """Number of interacting beads."""
+        return int(np.count_nonzero(self.radii))
+
+
+@dataclass(frozen=True)
+class Model:
+    """All species present and the one potential between their beads.
+
+    Attributes:
+        bodies: the species, in the order of a Configuration's ``species``.
+        sigma: range of the expanded WCA potential, 2 lambda e.
+        roughness, dent: measured smoothness of the cube (see ``beads``); None without cubes.
+        bead_hash: fingerprint of the cube's body definition; None without cubes.
+    """
+
+    bodies: tuple[Body, ...]
+    sigma: float
+    roughness: float | None
+    dent: float | None
+    bead_hash: str | None
+
+    @cached_property
+    def bead_radii(self) -> tuple[float, ...]:
+        """Distinct bead radii over all species, sorted; an engine makes one bead type of each."""
+        values = np.concatenate([body.radii for body in self.bodies])
+        return tuple(float(r) for r in np.unique(np.round(values, 12)))
+
+    @property
+    def reduced_cutoff(self) -> float:
+        """Range of the potential in s = r - Delta: 2^(1/6) sigma."""
+        return CUTOFF * self.sigma
+
+    def cutoff(self, radius_i: float, radius_j: float) -> float:
+        """Centre distance at which two beads stop interacting: Delta + 2^(1/6) sigma."""
+        return delta(radius_i, radius_j, self.sigma) + self.reduced_cutoff
+
+    @cached_property
+    def diffusion(self) -> float:
+        """D0 = kT/zeta of the cube, or of the sphere where there are no cubes (e^2 per time)."""
+        return 1.0 / self.bodies[0].friction
+
+    @cached_property
+    def stiffest_contact(self) -> tuple[str, float]:
+        """Which contact is the stiffest, and its k/m: k = 72/2^(1/3) n eps/sigma^2 for n beads acting together.
+
+        m is the mass of the lighter partner. Two cubes meet face to face, in registry, with all beads of a face; a
+        sphere meets one bead, or the one beneath it, at a time.
+        """
+        per_bead = CURVATURE * EPSILON / self.sigma**2
+        contacts = {}
+        for body in self.bodies:
+            together = _beads_of_a_face(body) if body.is_rigid else 1
+            contacts[f"{body.name}-{body.name}"] = together * per_bead / body.mass
+        if len(self.bodies) > 1:
+            contacts["cube-sphere"] = per_bead / min(body.mass for body in self.bodies)
+        name = max(contacts, key=lambda key: contacts[key])
+        return name, contacts[name]
+
+    @cached_property
+    def time_step(self) -> float:
+        """dt = 0.15 / sqrt(k/m) of the stiffest contact, cut to two digits, in time units e^2/D0."""
+        step = STIFFNESS_LIMIT / math.sqrt(self.stiffest_contact[1])
+        digits = 1 - math.floor(math.log10(step))
+        return math.floor(step * 10**digits) / 10**digits
+
+    def volume_of(self, counts: dict[str, int]) -> float:
+        """Nominal effective volume of that many bodies of each species, e^3."""
+        return sum(counts.get(body.name, 0) * body.volume for body in self.bodies)
+
+    def body(self, name: str) -> Body:
+        """The species of that name."""
+        return next(body for body in self.bodies if body.name == name)
+
+    def describe(self) -> dict[str, Any]:
+        """Plain-type record for a job document: beads, roughness, time step and what chose it, body hash."""
+        cube = [body for body in self.bodies if body.is_rigid]
+        return {
+            "beads": cube[0].n_beads if cube else 0,
+            "bead_radii": sorted({round(float(r), 6) for r in cube[0].radii if r > 0}) if cube else [],
+            "sigma": self.sigma,
+            "roughness": None if self.roughness is None else round(self.roughness, 6),
+            "dent": None if self.dent is None else round(self.dent, 6),
+            "body_hash": self.hash,
+            "time_step": self.time_step,
+            "stiffest_contact": self.stiffest_contact[0],
+        }
+
+    @cached_property
+    def hash(self) -> str:
+        """Fingerprint of everything that fixes the forces and the motion; a checkpoint must carry the same."""
+        record = [
+            [b.name, round(b.mass, 12), round(b.inertia, 12), round(b.friction, 12), round(b.rotational_friction, 12)]
+            + [[round(float(r), 12) for r in b.radii]]
+            for b in self.bodies
+        ]
+        text = json.dumps([record, round(self.sigma, 12), self.bead_hash, self.time_step])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _beads_of_a_face(body: Body) -> int:
+    touching = (body.radii > 0) & (body.positions[:, 2] + body.radii > 0.5 - 1e-9)
+    return int(touching.sum())
+
+
+def cube_body(ligand_length: float, roughness: float) -> tuple[Body, float, float, str]:
+    """The cube species and its measured roughness, dent and body hash."""
+    beads = design_cube(ligand_length, roughness)
+    solid = Spherocube(rounding=ligand_length)
+    friction = 1.0
+    body = Body(
+        name="cube",
+        positions=beads.positions,
+        radii=beads.radii,
+        mass=1.0,
+        inertia=solid.moment_of_inertia(1.0),
+        friction=friction,
+        rotational_friction=4.0 / 3.0 * CUBE_HYDRODYNAMIC_RADIUS**2 * friction,
+        volume=solid.volume,
+        shape=cube_shape(ligand_length),
+    )
+    return body, beads.roughness, beads.dent, beads.hash
+
+
+def sphere_body(size_ratio: float, ligand_length: float) -> Body:
+    """The sphere species: one free bead; mass by volume relative to the cube, Stokes friction with radius D/2."""
+    sphere = Sphere(1.0 / size_ratio)
+    radius = sphere.diameter / 2
+    friction = radius / CUBE_HYDRODYNAMIC_RADIUS
+    mass = sphere.volume / Spherocube(rounding=ligand_length).volume
+    return Body(
+        name="sphere",
+        positions=np.zeros((1, 3)),
+        radii=np.array([radius]),
+        mass=mass,
+        inertia=sphere.moment_of_inertia(mass),
+        friction=friction,
+        rotational_friction=4.0 / 3.0 * radius**2 * friction,
+        volume=sphere.volume,
+        shape=sphere_shape(sphere.diameter),
+    )
+
+
+def build_model(state_point: StatePoint) -> Model:
+    """The model of a state point: only the species that are present, cubes first.
+
+    Raises:
+        InputError: the cube needs more beads than ``beads.MAX_BEADS``.
+    """
+    bodies: list[Body] = []
+    roughness = dent = bead_hash = None
+    if state_point.n_cubes:
+        cube, roughness, dent, bead_hash = cube_body(state_point.ligand_length, state_point.roughness)
+        bodies.append(cube)
+    if state_point.n_spheres:
+        bodies.append(sphere_body(state_point.size_ratio, state_point.ligand_length))
+    return Model(tuple(bodies), 2.0 * state_point.ligand_length, roughness, dent, bead_hash)
+
+
+def check_model(state_point: StatePoint) -> None:
+    """Refuse a state point whose cube cannot be built (see :func:`build_model`)."""
+    build_model(state_point)

@@ -1,0 +1,331 @@
+"""The phase map of a study: the figure and the table.
+
+The map has two panels: mixtures against size ratio and ligand length, and runs of one species, whose size ratio means
+nothing, against drying speed. Jobs at the same place are pushed apart, with a thin line to where they belong.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from . import palette
+from ._figure import new_figure, save_png, write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FloatArray = NDArray[np.float64]
+Rows = Sequence[Mapping[str, Any]]
+
+#: First columns of the phase map's table, in this order; other keys of the rows follow in alphabetical order.
+PHASE_MAP_COLUMNS = (
+    "size_ratio",
+    "ligand_length",
+    "evaporation_rate",
+    "n_cubes",
+    "n_spheres",
+    "initial",
+    "expansion",
+    "structure",
+    "structure_fraction",
+)
+#: With more rows than this the phase map codes the start by the marker's edge only; text would cover the markers.
+MOST_ANNOTATED = 24
+#: Marker diameter in points at structure fraction 1, for few and for many rows; it shrinks to ``SMALLEST_MARKER`` at 0.
+LARGEST_MARKER, CROWDED_MARKER, SMALLEST_MARKER = 14.0, 8.0, 0.4
+
+
+def plot_phase_map(rows: Rows, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+    """Which structure formed where.
+
+    Marker shape and colour are the structure, its size the fraction of particles in it, a thick dark edge a start from
+    a crystal. Up to ``MOST_ANNOTATED`` rows also say in text where they started and how fast they dried.
+
+    Args:
+        rows: mappings with the keys ``PHASE_MAP_COLUMNS``; ``structure`` and ``structure_fraction`` are None for a job
+            that has no result.
+        path: PNG file to write (overwritten).
+        title: a line of text above the figure.
+
+    Raises:
+        InputError: no rows, a key is missing, or a number is NaN, infinite or out of range.
+    """
+    _check_rows(rows)
+    mixtures = [row for row in rows if _is_mixture(row)]
+    single = [row for row in rows if not _is_mixture(row)]
+    widths = [width for width, part in ((1.7, mixtures), (1.0, single)) if part]
+    figure = new_figure(7.2 if len(widths) == 1 else 10.8, 6.2, dpi=150)
+    axes = iter(figure.subplots(1, len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})[0])
+    panels = [(next(axes), part) for part in (mixtures, single) if part]
+    crowded = len(rows) > MOST_ANNOTATED
+    anchors = [_set_axes(ax, part, crowded=crowded) for ax, part in panels]
+    legend_height = _legend(figure, rows)
+    if title is not None:
+        figure.suptitle(title)
+    figure.tight_layout(rect=(0, legend_height, 1, 1))
+    # Only now do the panels have their final size in pixels, in which markers are pushed apart.
+    for (ax, part), where in zip(panels, anchors, strict=True):
+        _draw_panel(figure, ax, part, where, crowded=crowded)
+    save_png(figure, path)
+
+
+def _is_mixture(row: Mapping[str, Any]) -> bool:
+    return bool(row["n_cubes"] and row["n_spheres"])
+
+
+def _check_rows(rows: Rows) -> None:
+    if len(rows) == 0:
+        raise InputError("There are no rows for the phase map; run and classify at least one job first.")
+    for number, row in enumerate(rows):
+        missing = [key for key in PHASE_MAP_COLUMNS if key not in row]
+        if missing:
+            raise InputError(f"Row {number} of the phase map lacks {', '.join(missing)}.")
+        for key, value in row.items():
+            if isinstance(value, float | np.floating) and not np.isfinite(value):
+                raise InputError(f"Row {number} of the phase map has {key} = {value}; missing numbers must be None.")
+        fraction = row["structure_fraction"]
+        if fraction is not None and not 0.0 <= fraction <= 1.0:
+            raise InputError(f"Row {number} of the phase map has structure_fraction = {fraction}; expected 0 to 1.")
+        if row["evaporation_rate"] < 0:
+            raise InputError(f"Row {number} of the phase map has a negative evaporation_rate.")
+
+
+def _draw_panel(figure: Figure, ax: Axes, rows: Rows, anchors: FloatArray, *, crowded: bool) -> None:
+    points = figure.dpi / 72
+    largest = CROWDED_MARKER if crowded else LARGEST_MARKER
+    sizes = np.array([_marker_size(row, largest) for row in rows])
+    homes = ax.transData.transform(anchors)
+    inside = ax.bbox.get_points() + np.array([[1], [-1]]) * largest * points * 0.6
+    places = spread(homes, (sizes / 2 + 1.5) * points, inside)
+    shown = ax.transData.inverted().transform(places)
+    for anchor, home, place, point in zip(anchors, homes, places, shown, strict=True):
+        if np.linalg.norm(place - home) > 2 * points:
+            ax.plot(*zip(anchor, point, strict=True), color="#999999", linewidth=0.7, zorder=1)
+            ax.plot(*anchor, marker=".", color="#666666", markersize=3, zorder=1)
+    for row, point, size in zip(rows, shown, sizes, strict=True):
+        ax.plot(*point, linestyle="none", zorder=3, **_marker(row, size))
+    if not crowded:
+        _annotate(figure, ax, rows, places, sizes * points)
+
+
+def _set_axes(ax: Axes, rows: Rows, *, crowded: bool) -> FloatArray:
+    """Axes of one panel; the (N, 2) data coordinates of its rows."""
+    mixture = _is_mixture(rows[0])
+    x_key = "size_ratio" if mixture else "evaporation_rate"
+    anchors = np.array([[float(row[x_key]), float(row["ligand_length"])] for row in rows])
+    share = 0.1 if crowded else 0.3  # annotations need more room
+    ax.set_ylabel(r"ligand length $\lambda$  (cube edges)")
+    ax.set_ylim(*_padded(anchors[:, 1], 0.02, share))
+    if mixture:
+        ax.set_xlabel(r"size ratio $\gamma$ = cube edge / sphere diameter")
+        ax.set_xlim(*_padded(anchors[:, 0], 0.02, 1.5 * share))
+        ax.set_title("cubes and spheres", fontsize=10)
+    else:
+        _set_peclet_axis(ax, anchors[:, 0], room=3.0 if crowded else 12.0)
+        species = {"cubes only" if row["n_cubes"] else "spheres only" for row in rows}
+        ax.set_title(" or ".join(sorted(species)), fontsize=10)
+    ax.grid(color="#E4E4E4", linewidth=0.6)
+    ax.set_axisbelow(True)
+    return anchors
+
+
+def _set_peclet_axis(ax: Axes, rates: FloatArray, room: float) -> None:
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    ax.set_xlabel("Péclet number of drying Pe")
+    positive = rates[rates > 0]
+    # Linear from 0 to the smallest rate's decade, so that "no drying" has a place beside the logarithm.
+    linear = 10.0 ** np.floor(np.log10(positive.min())) if len(positive) else 1.0
+    ax.set_xscale("symlog", linthresh=linear, linscale=0.5)
+    low = -0.4 * linear if (rates == 0).any() else linear * 0.7
+    ax.set_xlim(low, (positive.max() if len(positive) else linear) * room)
+    decades = 10.0 ** np.arange(np.log10(linear), np.log10(positive.max() * room) if len(positive) else 1)
+    ax.set_xticks([*([0.0] if low < 0 else []), *decades])
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _padded(values: FloatArray, least: float, share: float) -> tuple[float, float]:
+    """Limits around the values with room for markers and text: ``share`` of the range, at least ``least``."""
+    pad = max(least, share * float(np.ptp(values)))
+    return float(values.min()) - pad, float(values.max()) + pad
+
+
+def _marker_size(row: Mapping[str, Any], largest: float) -> float:
+    fraction = row["structure_fraction"]
+    share = SMALLEST_MARKER if fraction is None else SMALLEST_MARKER + (1 - SMALLEST_MARKER) * float(fraction)
+    return largest * share
+
+
+def _marker(row: Mapping[str, Any], size: float) -> dict[str, Any]:
+    if row["structure"] is None:
+        return {"marker": "x", "markersize": size, "markeredgecolor": "#444444", "markeredgewidth": 1.3}
+    look = palette.style(row["structure"])
+    return {
+        "marker": look.marker,
+        "markersize": size * look.scale,
+        "markerfacecolor": look.colour,
+        **_edge(_is_crystal(row), size),
+    }
+
+
+def _edge(crystal: bool, size: float) -> dict[str, Any]:
+    if crystal:
+        return {"markeredgecolor": "black", "markeredgewidth": 0.6 + size / 10}
+    return {"markeredgecolor": "#666666", "markeredgewidth": 0.5}
+
+
+def _is_crystal(row: Mapping[str, Any]) -> bool:
+    return str(row["initial"]) != "fluid"
+
+
+def spread(homes: FloatArray, radii: FloatArray, inside: FloatArray) -> FloatArray:
+    """Places for discs that do not overlap, each near its home. Deterministic.
+
+    Args:
+        homes: (N, 2) where they belong, in pixels.
+        radii: (N,) in pixels.
+        inside: (2, 2) lower left and upper right corner of the allowed rectangle.
+
+    Returns:
+        (N, 2); a disc that overlaps with none, and has its home to itself, stays exactly there.
+    """
+    from scipy.spatial import cKDTree
+
+    places = homes + _fans(homes, radii)
+    for _ in range(400):
+        pairs = cKDTree(places).query_pairs(2 * float(radii.max()), output_type="ndarray")
+        apart = places[pairs[:, 1]] - places[pairs[:, 0]]
+        distance = np.maximum(np.linalg.norm(apart, axis=1), 1e-9)
+        overlap = radii[pairs].sum(axis=1) - distance
+        touching = overlap > 0.01
+        if not touching.any():
+            break
+        push = (0.5 * overlap / distance)[touching, None] * apart[touching]
+        np.add.at(places, pairs[touching, 0], -push)
+        np.add.at(places, pairs[touching, 1], push)
+        places = np.clip(places, inside[0], inside[1])
+    return np.asarray(places, dtype=np.float64)
+
+
+def _fans(homes: FloatArray, radii: FloatArray) -> FloatArray:
+    """(N, 2) offsets that put discs of one home on a ring around it, so that the home itself stays visible."""
+    offsets = np.zeros_like(homes)
+    _, group, counts = np.unique(np.round(homes, 3), axis=0, return_inverse=True, return_counts=True)
+    for g in np.flatnonzero(counts > 1):
+        members = np.flatnonzero(group.ravel() == g)
+        radius = max(1.3 * float(radii[members].max()), float(radii[members].sum()) / np.pi)
+        angle = np.pi / 2 - 2 * np.pi * np.arange(len(members)) / len(members)
+        offsets[members] = radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return offsets
+
+
+def _annotate(figure: Figure, ax: Axes, rows: Rows, places: FloatArray, sizes: FloatArray) -> None:
+    """Short text beside each marker, where it covers the least of markers, other text and the frame."""
+    from matplotlib.text import Text
+
+    taken = [np.array([p - s / 2, p + s / 2]) for p, s in zip(places, sizes, strict=True)]
+    renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]  # Agg's canvas has it
+    # (each box gets a margin of 4 x 2 pixels, so that neighbouring texts do not run together)
+    for row, place, size in zip(rows, places, sizes, strict=True):
+        text = ax.text(0, 0, _note(row), fontsize=7, transform=None, color="#333333", zorder=4, linespacing=1.05)
+        extent = Text.get_window_extent(text, renderer)
+        box = _best_box(place, size, np.array([extent.width + 8, extent.height + 4]), taken, ax.bbox.get_points())
+        taken.append(box)
+        text.set_position((float(box[0, 0]) + 4, float(box[0, 1]) + 2))
+        text.set_verticalalignment("bottom")
+
+
+def _note(row: Mapping[str, Any]) -> str:
+    initial = str(row["initial"])
+    start = "file" if initial.startswith("file:") else palette.style(initial).name if _is_crystal(row) else "fluid"
+    rate = row["evaporation_rate"]
+    drying = f"Pe {rate:g}" if rate else "no drying"
+    fraction = row["structure_fraction"]
+    result = "no result" if row["structure"] is None else "" if fraction is None else f"{100 * fraction:.0f} %"
+    return f"from {start}, {drying}" + (f"\n{result}" if result else "")
+
+
+def _best_box(
+    place: FloatArray, size: float, extent: FloatArray, taken: list[FloatArray], frame: FloatArray
+) -> FloatArray:
+    best, least = np.zeros((2, 2)), np.inf
+    for gap in (0.65, 1.2, 2.0, 3.0):
+        for direction in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)):
+            middle = place + np.array(direction) * (gap * size + extent / 2)
+            box = np.array([middle - extent / 2, middle + extent / 2])
+            outside = float(np.maximum(frame[0] - box[0], 0).sum() + np.maximum(box[1] - frame[1], 0).sum())
+            cost = sum(_common_area(box, other) for other in taken) + 100 * outside + 60 * gap
+            if cost < least:
+                best, least = box, cost
+    return best
+
+
+def _common_area(a: FloatArray, b: FloatArray) -> float:
+    return float(np.prod(np.maximum(np.minimum(a[1], b[1]) - np.maximum(a[0], b[0]), 0.0)))
+
+
+def _legend(figure: Figure, rows: Rows) -> float:
+    """Legend below the panels; how much of the figure's height it takes."""
+    handles = _legend_handles(rows)
+    columns = min(len(handles), 4 if figure.get_figwidth() < 8 else 7)
+    lines = -(-len(handles) // columns)
+    figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 0.04), ncols=columns, frameon=False)
+    rates = [float(row["evaporation_rate"]) for row in rows]
+    done = sum(row["structure"] is not None for row in rows)
+    text = f"{done} of {len(rows)} jobs have a result; Pe {min(rates):g}"
+    if len(rows) > 1:
+        text += f" to {max(rates):g}. Jobs that would overlap are pushed apart; a line leads to the true place."
+    figure.text(0.5, 0.018, text, ha="center", fontsize=7.5, color="#555555", style="italic")
+    return 0.07 + 0.036 * lines
+
+
+def _legend_handles(rows: Rows) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    def entry(text: str, marker: str, size: float = 9.0, colour: str = "white", *, crystal: bool = False) -> Line2D:
+        look: dict[str, Any] = {"markersize": size, "markerfacecolor": colour, **_edge(crystal, size)}
+        return Line2D([], [], linestyle="none", marker=marker, label=text, **look)
+
+    structures = palette.legend_order({row["structure"] for row in rows if row["structure"] is not None})
+    looks = [palette.style(label) for label in structures]
+    handles = [entry(look.name, look.marker, 9.0 * look.scale, look.colour) for look in looks]
+    if any(row["structure"] is None for row in rows):
+        handles.append(Line2D([], [], linestyle="none", label="no result", **_marker({"structure": None}, 7.0)))
+    starts = {_is_crystal(row) for row in rows}
+    if False in starts:
+        handles.append(entry("from fluid", "o"))
+    if True in starts:
+        handles.append(entry("from crystal", "o", crystal=True))
+    for share in (1.0, 0.5):
+        size = 9.0 * (SMALLEST_MARKER + (1 - SMALLEST_MARKER) * share)
+        handles.append(entry(f"{100 * share:.0f} % of particles", "o", size, "#AAAAAA"))
+    return handles
+
+
+def write_phase_map_csv(rows: Rows, path: str | os.PathLike[str]) -> None:
+    """Write the phase map's table: one line a row, in the order given.
+
+    The columns are ``PHASE_MAP_COLUMNS``, then any other keys in alphabetical order. None is an empty cell; numbers
+    are written in full precision.
+
+    Raises:
+        InputError: as :func:`plot_phase_map`.
+    """
+    _check_rows(rows)
+    extra = sorted({key for row in rows for key in row} - set(PHASE_MAP_COLUMNS))
+    text = StringIO()
+    writer = csv.DictWriter(text, [*PHASE_MAP_COLUMNS, *extra], restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: value.item() if isinstance(value, np.generic) else value for key, value in row.items()})
+    write_whole(path, text.getvalue().encode())

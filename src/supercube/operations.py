@@ -1,0 +1,335 @@
+"""The operations of a job as plain functions: gather, call one room, store.
+
+``workflow.py`` calls them through signac-flow, ``supercube continue`` calls them in a row, and any other runner can do
+the same. Every operation writes its completion marker last. ``job`` is a ``signac.job.Job``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .config import Config, load_config
+from .configuration import Configuration, read_gsd, write_gsd
+from .errors import FileFormatError, IncompleteError, InputError, SupercubeError
+from .model.particles import Model, build_model
+from .protocol.schedule import Schedule, make_schedule
+from .statepoint import ProtocolSettings, StatePoint
+
+#: Markers, relative to the job's folder; an operation is complete when its file exists.
+INITIAL = "initial.gsd"
+EQUILIBRATED = "checkpoint/equilibrated"
+EVAPORATED = "checkpoint/evaporated"
+ORDER = "order.npz"
+PICTURE = "structure.png"
+#: Left by a failed operation beside ``doc.error``, so that ``status`` need not open documents.
+FAILED = "failed"
+
+#: Frames at the end of the hold that decide the labels: enough to tell a rattling body from a hopping one.
+CLASSIFIED_FRAMES = 10
+
+#: What classify writes to the job document; all of it goes when a job is continued or fails.
+RESULT_KEYS = (
+    "structure",
+    "structure_fraction",
+    "fractions",
+    "packing_fraction",
+    "packing_fraction_sem",
+    "lattice_constant",
+    "cubatic_order",
+    "orientation_fwhm_deg",
+    "o_site_angle_deg",
+    "mobile_fraction",
+)
+
+
+def state_point_of(job: Any) -> StatePoint:
+    """The validated state point of a job."""
+    return StatePoint.parse(dict(job.cached_statepoint), f"job {job.id}")
+
+
+def protocol_of(job: Any) -> ProtocolSettings:
+    """The protocol that ``init.py`` recorded for a job.
+
+    Raises:
+        InputError: there is none, so the job was not made by ``init.py``.
+    """
+    recorded = job.doc.get("protocol")
+    if recorded is None:
+        raise InputError(f"job {job.id} has no recorded protocol; expected a job made by init.py - run it again.")
+    return ProtocolSettings.parse(dict(recorded), f"job {job.id}, protocol")
+
+
+def schedule_of(job: Any, model: Model, initial: Configuration) -> Schedule:
+    """Steps and volumes of a job, from its state point, its protocol and its initial configuration."""
+    state_point, protocol = state_point_of(job), protocol_of(job)
+    return make_schedule(
+        time_step=model.time_step,
+        volume=initial.volume,
+        body_volume=_body_volume(model, initial),
+        diffusion=model.diffusion,
+        peclet=state_point.evaporation_rate,
+        target_packing_fraction=state_point.target_packing_fraction,
+        equilibration_time=protocol.equilibration_time,
+        hold_time=protocol.hold_time,
+    )
+
+
+def _body_volume(model: Model, configuration: Configuration) -> float:
+    return model.volume_of({name: configuration.count(name) for name in configuration.species})
+
+
+@contextlib.contextmanager
+def recording_errors(job: Any) -> Iterator[None]:
+    """Put a failure's sentence into ``job.doc.error`` and take the results away; clear it on success.
+
+    An incomplete run is no failure: it continues next time.
+    """
+    try:
+        yield
+    except IncompleteError:
+        raise
+    except SupercubeError as error:
+        for key in RESULT_KEYS:
+            job.doc.pop(key, None)
+        job.doc["error"] = str(error)
+        Path(job.fn(FAILED)).touch()
+        raise
+    if job.isfile(FAILED):
+        job.doc.pop("error", None)
+        Path(job.fn(FAILED)).unlink()
+
+
+def build(job: Any) -> None:
+    """Write ``initial.gsd``: the random fluid, crystal or user's file of the state point."""
+    from .protocol.initial import initial_configuration
+
+    state_point, protocol = state_point_of(job), protocol_of(job)
+    configuration = initial_configuration(
+        state_point,
+        protocol.initial_packing_fraction,
+        state_point.seed("build"),
+        Path(job.project.path) / "files",
+    )
+    write_gsd(job.fn(INITIAL), configuration.with_(step=0))
+
+
+def equilibrate(job: Any, config: Config | None = None) -> None:
+    """Run to the end of the equilibration."""
+    _simulate(job, config, stage="equilibrate")
+    Path(job.fn(EQUILIBRATED)).touch()
+
+
+def evaporate(job: Any, config: Config | None = None) -> None:
+    """Dry (if the state point says so) and hold; continues from the checkpoint."""
+    _simulate(job, config, stage="evaporate")
+    Path(job.fn(EVAPORATED)).touch()
+
+
+def _simulate(job: Any, config: Config | None, *, stage: str) -> None:
+    from .engines.base import thermal_state
+    from .engines.run import RunOptions, progress_style, simulate
+
+    config = config or load_config(Path(job.project.path) / "config.yaml")
+    state_point = state_point_of(job)
+    model = build_model(state_point)
+    initial = read_gsd(job.fn(INITIAL))
+    schedule = schedule_of(job, model, initial)
+    result = simulate(
+        Path(job.path),
+        model,
+        schedule,
+        thermal_state(model, initial, state_point.seed("velocities")),
+        schedule.end_of_equilibration if stage == "equilibrate" else schedule.total_steps,
+        seed=state_point.seed("noise"),
+        options=RunOptions(
+            engine=config.engine,
+            device=config.device,
+            log_period=config.log_period,
+            frames=config.frames,
+            checkpoint_seconds=config.checkpoint_seconds,
+            walltime_seconds=_walltime_seconds(config),
+            progress=progress_style(),
+            label=job.id[:8],
+        ),
+    )
+    record = {key: value for key, value in dataclasses.asdict(result).items() if value is not None}
+    job.doc.update(record | {"model": model.describe(), "total_steps": schedule.total_steps})
+
+
+def _walltime_seconds(config: Config) -> float | None:
+    if config.walltime_minutes is None:
+        return None
+    return 60.0 * (config.walltime_minutes - config.walltime_margin_minutes)
+
+
+def classify(job: Any) -> None:
+    """Label every particle, write the answer to the document and the series of all frames to ``order.npz``."""
+    from .engines.segments import read_log, read_trajectory
+    from .order import classify as classify_frames
+    from .order import order_series
+
+    frames = list(read_trajectory(Path(job.path)))
+    model = build_model(state_point_of(job))
+    schedule = schedule_of(job, model, read_gsd(job.fn(INITIAL)))
+    last = [f for f in frames if f.step >= schedule.end_of_drying][-CLASSIFIED_FRAMES:] or frames[-1:]
+    order = classify_frames(last)
+    series = order_series(frames)
+    body_volume = _body_volume(model, frames[-1])
+    series["time"] = series["step"] * schedule.time_step
+    series["packing_fraction"] = np.array([body_volume / frame.volume for frame in frames])
+    job.doc.update(
+        {
+            "structure": order.structure,
+            "structure_fraction": order.structure_fraction,
+            "fractions": order.fractions,
+            "packing_fraction": body_volume / frames[-1].volume,
+            "packing_fraction_sem": 0.0,  # the volume is prescribed, not an average
+            "lattice_constant": order.lattice_constant,
+            "cubatic_order": order.cubatic_order,
+            "orientation_fwhm_deg": order.orientation_fwhm_deg,
+            "o_site_angle_deg": order.o_site_angle_deg,
+            "mobile_fraction": order.mobile_fraction,
+            "pressure": _mean(read_log(Path(job.path)), "pressure", schedule.end_of_drying),
+        }
+    )
+    temporary = Path(job.fn(ORDER + ".part"))
+    with open(temporary, "wb") as handle:
+        np.savez_compressed(handle, labels=order.labels, **series)
+    temporary.replace(job.fn(ORDER))
+
+
+def _mean(log: dict[str, Any], column: str, first_step: int) -> float | None:
+    values = log[column][log["step"] > first_step]
+    return float(values.mean()) if len(values) else None
+
+
+def render(job: Any) -> None:
+    """Draw ``order.png`` and, last, ``structure.png``."""
+    from .engines.segments import read_trajectory
+    from .observe import plot_order
+    from .observe import render as render_configuration
+
+    with np.load(job.fn(ORDER)) as stored:
+        series = {name: stored[name] for name in stored.files}
+    labels = series.pop("labels")
+    title = describe(state_point_of(job))
+    plot_order(series, job.fn("order.png"), title=title)
+    *_, last = read_trajectory(Path(job.path))
+    render_configuration(last, job.fn(PICTURE), labels, title=title)
+
+
+def describe(state_point: StatePoint) -> str:
+    """A job in words: composition, sizes, drying, start."""
+    parts = [f"{state_point.n_cubes} cubes"] if state_point.n_cubes else []
+    parts += [f"{state_point.n_spheres} spheres"] if state_point.n_spheres else []
+    sizes = [f"γ = {state_point.size_ratio:g}"] if state_point.n_spheres else []
+    sizes += [f"λ = {state_point.ligand_length:g}"]
+    start = state_point.initial if not state_point.initial.startswith("file:") else "file"
+    if state_point.expansion != 1.0:
+        start += f" x {state_point.expansion:g}"
+    return f"{' + '.join(parts)}, {', '.join(sizes)}, Pe = {state_point.evaporation_rate:g}, from {start}"
+
+
+def rows(jobs: Iterable[Any]) -> list[dict[str, Any]]:
+    """One row a job: its state point, what was found, and how fast; None where there is no result yet."""
+    keys = ("structure", "structure_fraction", "cubatic_order", "packing_fraction", "steps_per_second", "error")
+    table = []
+    for job in jobs:
+        document = job.doc()
+        row = {"job": job.id, **dict(job.cached_statepoint)}
+        row |= {key: document.get(key) for key in keys}
+        row |= {key: (document.get("model") or {}).get(key) for key in ("beads",)}
+        row["measured_roughness"] = (document.get("model") or {}).get("roughness")
+        table.append(row)
+    return sorted(table, key=lambda r: (r["n_spheres"] > 0, r["initial"], r["size_ratio"], r["evaporation_rate"], r["job"]))
+
+
+def phase_map(project_path: Path, jobs: Iterable[Any]) -> None:
+    """Write ``phase_map.csv`` and ``phase_map.png`` over all jobs that have a result."""
+    from .observe import plot_phase_map, write_phase_map_csv
+
+    finished = [row for row in rows(jobs) if row["structure"] is not None]
+    if not finished:
+        return
+    write_phase_map_csv(finished, project_path / "phase_map.csv")
+    plot_phase_map(finished, project_path / "phase_map.png")
+
+
+def prolong(job: Any, hold_time: float) -> None:
+    """Set a longer hold for a job and open its last operations again; nothing that was simulated is lost.
+
+    Args:
+        job: a job whose hold is to last longer.
+        hold_time: the new length of the hold, time units.
+
+    Raises:
+        InputError: the new hold is not longer than the recorded one.
+    """
+    protocol = protocol_of(job)
+    if hold_time <= protocol.hold_time:
+        raise InputError(f"hold of job {job.id} is {protocol.hold_time:g} already; expected a longer one, got {hold_time:g}.")
+    for marker in (PICTURE, ORDER, EVAPORATED):  # in this order, so that a crash in between leaves no stale result
+        Path(job.fn(marker)).unlink(missing_ok=True)
+    for key in RESULT_KEYS:
+        job.doc.pop(key, None)
+    job.doc["protocol"] = protocol.model_copy(update={"hold_time": hold_time}).model_dump()
+
+
+def densify(job: Any, target_packing_fraction: float) -> Any:
+    """A new job that dries the last configuration of this one further; the finished job stays as it is.
+
+    Args:
+        job: a finished job.
+        target_packing_fraction: where the new job stops, denser than the old one.
+
+    Returns:
+        signac.job.Job: the new job, whose start is the last frame of the old one.
+    """
+    from .engines.segments import read_trajectory
+    from .protocol.initial import check_initial, store_file
+
+    state_point = state_point_of(job)
+    if not Path(job.fn(EVAPORATED)).exists():
+        raise FileFormatError(f"job {job.id} is not finished; expected a finished run to dry further from.")
+    *_, last = read_trajectory(Path(job.path))
+    files = Path(job.project.path) / "files"
+    temporary = Path(job.fn("final.gsd"))
+    write_gsd(temporary, last.with_(step=0))
+    try:
+        values = state_point.to_dict() | {
+            "initial": store_file(temporary, files),
+            "expansion": 1.0,
+            "target_packing_fraction": target_packing_fraction,
+        }
+    finally:
+        temporary.unlink()
+    if not state_point.evaporation_rate:
+        raise InputError(f"job {job.id} has evaporation_rate 0; expected a drying job to dry further.")
+    further = StatePoint.parse(values, f"job {job.id} dried further")
+    protocol = protocol_of(job)
+    check_initial(further, protocol.initial_packing_fraction, files)
+    new = job.project.open_job(further.to_dict())
+    new.init()
+    new.doc.update({"protocol": protocol.model_dump(), "continued_from": job.id, "schema_version": 1})
+    return new
+
+
+def run_all(job: Any, config: Config | None = None) -> None:
+    """Every operation that is still open, in order: what the workflow does for one job, without signac-flow."""
+    steps = (
+        (INITIAL, build),
+        (EQUILIBRATED, lambda j: equilibrate(j, config)),
+        (EVAPORATED, lambda j: evaporate(j, config)),
+        (ORDER, classify),
+        (PICTURE, render),
+    )
+    with recording_errors(job):
+        for marker, operation in steps:
+            if not Path(job.fn(marker)).exists():
+                operation(job)

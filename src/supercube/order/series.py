@@ -1,0 +1,36 @@
+"""Order over a run: one number per frame for ``order.npz``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..configuration import Configuration
+from .classify import classify
+from .references import LABELS
+
+
+def order_series(frames: Iterable[Configuration]) -> dict[str, NDArray[np.generic]]:
+    """Step, share of each label and cubatic order of every frame, each frame on its own.
+
+    Args:
+        frames: any number of configurations, read one by one (a generator keeps memory small).
+
+    Returns:
+        Arrays of one length: ``step`` (int64), ``fraction_<label>`` for every label (float64, they sum to 1) and
+        ``cubatic_order`` (float64, NaN in frames without cubes).
+    """
+    steps: list[int] = []
+    rows: list[list[float]] = []
+    for frame in frames:
+        order = classify(frame, replicates=1)
+        steps.append(frame.step)
+        cubatic = np.nan if order.cubatic_order is None else order.cubatic_order
+        rows.append([*(order.fractions[label] for label in LABELS), cubatic])
+    table = np.array(rows, dtype=np.float64).reshape(len(rows), len(LABELS) + 1)
+    series: dict[str, NDArray[np.generic]] = {"step": np.array(steps, dtype=np.int64)}
+    names = [*(f"fraction_{label}" for label in LABELS), "cubatic_order"]
+    series.update({name: table[:, column] for column, name in enumerate(names)})
+    return series

@@ -1,0 +1,129 @@
+"""How a run goes: equilibrate, dry (bulk: linear loss of volume), hold - in steps, as a function of absolute step.
+
+Drying, bulk geometry: a well-mixed film of fixed height H0 = 60 e whose volume falls as
+V(t) = V(0) (1 - v t/H0) with v = Pe D0/H0; from packing fraction phi0 to phi1 it takes (1 - phi0/phi1) H0^2/(Pe D0),
+independent of the number of particles.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..errors import InputError
+
+#: Height of the drying film in cube edges (physics.md).
+FILM_HEIGHT = 60.0
+#: Stages last a multiple of this many steps, so that an engine may change the box only that often (the relative change
+#: stays below 1e-4 even at Pe 1000) and still end every stage at exactly its volume.
+STEP_UNIT = 10
+
+
+def drying_time(phi_start: float, phi_end: float, peclet: float, diffusion: float) -> float:
+    """(1 - phi0/phi1) H0^2 / (Pe D0), in time units.
+
+    Args:
+        phi_start, phi_end: packing fractions before and after.
+        peclet: Pe > 0.
+        diffusion: D0, e^2 per time.
+
+    Raises:
+        InputError: the target is not denser than the start.
+    """
+    if phi_end <= phi_start:
+        raise InputError(
+            f"target_packing_fraction {phi_end:g} is not above the {phi_start:.4g} the run starts from; "
+            f"expected a denser target."
+        )
+    return (1.0 - phi_start / phi_end) * FILM_HEIGHT**2 / (peclet * diffusion)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps of the three stages and the volume at every absolute step.
+
+    Attributes:
+        time_step: dt in time units.
+        equilibration_steps, drying_steps, hold_steps: lengths of the stages, in this order.
+        volume_start, volume_end: box volumes before and after drying, e^3.
+    """
+
+    time_step: float
+    equilibration_steps: int
+    drying_steps: int
+    hold_steps: int
+    volume_start: float
+    volume_end: float
+
+    @property
+    def end_of_equilibration(self) -> int:
+        """Absolute step at which drying begins."""
+        return self.equilibration_steps
+
+    @property
+    def end_of_drying(self) -> int:
+        """Absolute step at which the hold begins."""
+        return self.equilibration_steps + self.drying_steps
+
+    @property
+    def total_steps(self) -> int:
+        """Absolute step at which the run is finished."""
+        return self.end_of_drying + self.hold_steps
+
+    def volume(self, step: int) -> float:
+        """V(step): constant, then falling linearly, then constant again."""
+        if not self.drying_steps:
+            return self.volume_start
+        done = min(max(step - self.equilibration_steps, 0), self.drying_steps) / self.drying_steps
+        return self.volume_start + (self.volume_end - self.volume_start) * done
+
+    def next_boundary(self, step: int) -> int:
+        """The first end of a stage after ``step``."""
+        return next(end for end in (self.end_of_equilibration, self.end_of_drying, self.total_steps) if end > step)
+
+    def stage(self, step: int) -> str:
+        """Name of the stage that the step after ``step`` belongs to."""
+        if step < self.end_of_equilibration:
+            return "equilibrate"
+        return "dry" if step < self.end_of_drying else "hold"
+
+
+def _steps(time: float, time_step: float) -> int:
+    return math.ceil(time / time_step / STEP_UNIT - 1e-9) * STEP_UNIT
+
+
+def make_schedule(
+    *,
+    time_step: float,
+    volume: float,
+    body_volume: float,
+    diffusion: float,
+    peclet: float,
+    target_packing_fraction: float,
+    equilibration_time: float,
+    hold_time: float,
+) -> Schedule:
+    """The schedule of a state point in ``bulk`` geometry; steps are the times rounded up to ``STEP_UNIT``.
+
+    Args:
+        time_step: dt.
+        volume: box volume of the initial configuration, e^3.
+        body_volume: nominal volume of all bodies, e^3.
+        diffusion: D0 of the model.
+        peclet: 0 holds the volume, > 0 dries.
+        target_packing_fraction: where drying stops; read only if ``peclet`` > 0.
+        equilibration_time, hold_time: time units.
+    """
+    drying_steps, volume_end = 0, volume
+    if peclet > 0:
+        time = drying_time(body_volume / volume, target_packing_fraction, peclet, diffusion)
+        drying_steps = _steps(time, time_step)
+        volume_end = body_volume / target_packing_fraction
+    return Schedule(
+        time_step=time_step,
+        equilibration_steps=_steps(equilibration_time, time_step),
+        drying_steps=drying_steps,
+        hold_steps=_steps(hold_time, time_step),
+        volume_start=volume,
+        volume_end=volume_end,
+    )

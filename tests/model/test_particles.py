@@ -1,0 +1,70 @@
+import math
+
+import numpy as np
+import pytest
+
+from supercube.model.particles import STIFFNESS_LIMIT, build_model
+from supercube.model.shapes import Spherocube
+
+
+def test_only_present_species_cubes_first(make_state_point):
+    assert [b.name for b in build_model(make_state_point()).bodies] == ["cube"]
+    assert [b.name for b in build_model(make_state_point(n_cubes=0, n_spheres=3, size_ratio=0.5)).bodies] == ["sphere"]
+    both = build_model(make_state_point(n_spheres=3, size_ratio=0.5))
+    assert [b.name for b in both.bodies] == ["cube", "sphere"]
+
+
+def test_stokes_friction(make_state_point):
+    model = build_model(make_state_point(n_spheres=3, size_ratio=0.5))
+    cube, sphere = model.bodies
+    eta = 1 / (6 * math.pi * 0.66)  # so that the cube has zeta = 1
+    assert cube.friction == pytest.approx(1.0)
+    assert cube.rotational_friction == pytest.approx(8 * math.pi * eta * 0.66**3)
+    assert cube.rotational_friction == pytest.approx(0.581, abs=5e-4)  # physics.md
+    assert sphere.friction == pytest.approx(6 * math.pi * eta * 1.0)  # D/2 = 1
+    assert sphere.rotational_friction == pytest.approx(8 * math.pi * eta)
+    assert model.diffusion == pytest.approx(1.0)
+
+
+def test_mass_by_volume(make_state_point):
+    model = build_model(make_state_point(n_spheres=3, size_ratio=0.4))
+    solid = Spherocube(rounding=0.2)
+    assert model.bodies[0].mass == 1.0
+    assert model.bodies[1].mass == pytest.approx(math.pi / 6 * 2.5**3 / solid.volume)
+    assert model.bodies[0].inertia == pytest.approx(solid.moment_of_inertia())
+
+
+def test_diffusion_of_spheres_alone(make_state_point):
+    model = build_model(make_state_point(n_cubes=0, n_spheres=3, size_ratio=0.5))
+    assert model.diffusion == pytest.approx(0.66)  # kT over 6 pi eta (D/2), D/2 = 1
+
+
+def test_time_step_comes_from_the_stiffest_contact(make_state_point):
+    model = build_model(make_state_point())
+    cube = model.body("cube")
+    together = int(((cube.radii > 0) & np.isclose(cube.positions[:, 2] + cube.radii, 0.5)).sum())
+    name, k_over_m = model.stiffest_contact
+    assert name == "cube-cube"
+    assert k_over_m == pytest.approx(57.146 * together / 0.4**2, rel=1e-4)
+    exact = STIFFNESS_LIMIT / math.sqrt(k_over_m)
+    assert 0.9 * exact < model.time_step <= exact
+
+
+def test_shorter_ligands_need_shorter_steps(make_state_point):
+    steps = [build_model(make_state_point(ligand_length=x)).time_step for x in (0.1, 0.15, 0.2)]
+    assert steps == sorted(steps)
+    assert steps[0] < steps[2] / 2
+
+
+def test_hash_changes_with_the_physics_only(make_state_point):
+    base = build_model(make_state_point()).hash
+    assert base == build_model(make_state_point(n_cubes=27, replicate=3)).hash
+    for change in ({"ligand_length": 0.21}, {"roughness": 0.05, "ligand_length": 0.1}, {"n_spheres": 1, "size_ratio": 0.5}):
+        assert build_model(make_state_point(**change)).hash != base
+
+
+def test_cutoff_reaches_to_where_the_force_ends(make_state_point):
+    model = build_model(make_state_point(n_spheres=1, size_ratio=0.5))
+    # Two spheres: D - sigma + 2^(1/6) sigma.
+    assert model.cutoff(1.0, 1.0) == pytest.approx(2.0 - 0.4 + 2 ** (1 / 6) * 0.4)
+    assert model.cutoff(0.2, 0.2) == pytest.approx(2 ** (1 / 6) * 0.4)

@@ -1,0 +1,162 @@
+"""The signac-flow project: ``python workflow.py run | status | submit | exec ...``.
+
+The only module that knows signac-flow. Operations are thin calls of ``supercube.operations``; conditions are named,
+look only at files and the cached state point, and import no engine, so ``status`` works on a login node.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from flow import FlowProject, aggregator
+
+from supercube import operations
+from supercube.errors import IncompleteError, SupercubeError
+
+PROJECT = Path(__file__).resolve().parent / "project"
+
+
+class Supercube(FlowProject):  # type: ignore[misc]  # FlowProject is untyped
+    """Build, equilibrate, dry, classify and draw every job of the data space."""
+
+
+def done(marker: str) -> Any:
+    """Condition: the operation that writes this file last is complete."""
+
+    def condition(job: Any) -> bool:
+        return bool(job.isfile(marker))
+
+    condition.__name__ = "has_" + Path(marker).stem
+    return condition
+
+
+initialised = done(operations.INITIAL)
+equilibrated = done(operations.EQUILIBRATED)
+evaporated = done(operations.EVAPORATED)
+classified = done(operations.ORDER)
+rendered = done(operations.PICTURE)
+
+
+@Supercube.label
+def failed(job: Any) -> bool:
+    """Whether the last operation left an error (a file of its own, so that no document is opened)."""
+    return bool(job.isfile(operations.FAILED))
+
+
+for _condition in (initialised, equilibrated, evaporated, classified, rendered):
+    Supercube.label(_condition)
+
+
+def _attempt(function: Any, job: Any) -> None:
+    # One broken job must not stop the others: its sentence goes to the document and to stderr, and main() counts it.
+    try:
+        with operations.recording_errors(job):
+            function(job)
+    except IncompleteError as stop:
+        print(f"{job.id[:8]}: {stop}", file=sys.stderr)
+        if stop.by_signal:
+            if multiprocessing.parent_process() is not None:
+                os.kill(os.getppid(), signal.SIGTERM)  # a pool that lost a worker would wait for it for ever
+            raise SystemExit(stop.exit_code) from None
+    except SupercubeError as error:
+        print(f"{job.id[:8]}: {error}", file=sys.stderr)
+
+
+@Supercube.post(initialised)
+@Supercube.operation
+def build(job: Any) -> None:
+    """Random fluid, crystal or the user's file -> initial.gsd."""
+    _attempt(operations.build, job)
+
+
+@Supercube.pre(initialised)
+@Supercube.post(equilibrated)
+@Supercube.operation
+def equilibrate(job: Any) -> None:
+    """Run at the initial volume."""
+    _attempt(operations.equilibrate, job)
+
+
+@Supercube.pre(equilibrated)
+@Supercube.post(evaporated)
+@Supercube.operation
+def evaporate(job: Any) -> None:
+    """Dry to the target and hold; resumable."""
+    _attempt(operations.evaporate, job)
+
+
+@Supercube.pre(evaporated)
+@Supercube.post(classified)
+@Supercube.operation
+def classify(job: Any) -> None:
+    """Label every particle; the answer goes to the job document."""
+    _attempt(operations.classify, job)
+
+
+@Supercube.pre(classified)
+@Supercube.post(rendered)
+@Supercube.operation
+def render(job: Any) -> None:
+    """order.png and structure.png."""
+    _attempt(operations.render, job)
+
+
+def _some_classified(*jobs: Any) -> bool:
+    return any(classified(job) for job in jobs)
+
+
+def _map_is_newer(*jobs: Any) -> bool:
+    picture = PROJECT / "phase_map.png"
+    if not picture.exists():
+        return False
+    made = picture.stat().st_mtime
+    newest = (Path(job.fn(operations.ORDER)) for job in jobs)
+    return all(not path.exists() or path.stat().st_mtime <= made for path in newest)
+
+
+@Supercube.pre(_some_classified)
+@Supercube.post(_map_is_newer)
+@Supercube.operation(aggregator=aggregator())
+def phase_map(*jobs: Any) -> None:
+    """phase_map.png and phase_map.csv over the whole data space."""
+    operations.phase_map(PROJECT, jobs)
+
+
+def _exit_incomplete(_number: int, _frame: Any) -> None:
+    # Leaving through an exception lets the process pool end its workers, which checkpoint before they go.
+    raise SystemExit(IncompleteError.exit_code)
+
+
+def main() -> int:
+    """Run signac-flow's command line on the project beside this file.
+
+    Returns:
+        int: 0; 1 if an operation of this call failed; 2 if there is no data space yet. A run that was stopped by a
+        signal and can be continued leaves with 75.
+    """
+    # One thread a process: jobs run in parallel, and BLAS threads that fight over cores cost more than they give.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if not (PROJECT / ".signac").exists():
+        print("project/ holds no data space yet; fill it first: python init.py demo", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, _exit_incomplete)
+    signal.signal(signal.SIGUSR1, _exit_incomplete)
+    began = time.time()
+    project = Supercube.get_project(path=str(PROJECT))
+    project.main()
+    markers = (PROJECT / "workspace").glob(f"*/{operations.FAILED}")
+    failures = [path for path in markers if path.stat().st_mtime >= began]
+    if failures:
+        print(f"{len(failures)} job(s) failed; the reason is in doc.error of each.", file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
