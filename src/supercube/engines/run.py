@@ -26,6 +26,8 @@ from .segments import SegmentWriter
 #: Multiplier between absolute steps in seeds: large and odd, so that a continued run never repeats its noise.
 _SEED_STRIDE = 7919
 _LARGEST_SEED = 800_000_000
+#: Frames of the hold: the labels come from its last ones, which have to tell vibration from hopping.
+HOLD_FRAMES = 20
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class RunOptions:
     Attributes:
         engine, device: as in config.yaml.
         log_period: steps between log rows; also the length of a chunk.
-        frames: trajectory frames over the whole schedule.
+        frames: trajectory frames over the whole schedule; the hold alone gets at least ``HOLD_FRAMES``.
         checkpoint_seconds: wall-clock time between checkpoints.
         walltime_seconds: stop, checkpointed, after this long (None: never).
         progress: ``bar`` (one updating line), ``lines`` (a line every ten seconds) or ``off``.
@@ -159,7 +161,12 @@ class _Run:
         configuration = engine.state().configuration
         self.body_volume = model.volume_of({b.name: configuration.count(b.name) for b in model.bodies})
         self.step = self.first_step = configuration.step
-        self.frame_period = max(1, schedule.total_steps // max(1, options.frames))
+        period = schedule.total_steps // options.frames
+        self.frame_periods = {
+            "equilibrate": _whole(period),
+            "dry": _whole(period),
+            "hold": _whole(min(period, schedule.hold_steps // HOLD_FRAMES)),
+        }
 
     def to(self, until: int) -> RunResult:
         """Run, and return what was done; the files are closed and checkpointed whatever happens but a crash."""
@@ -191,10 +198,11 @@ class _Run:
 
     def _advance(self, until: int) -> bool:
         """One chunk; says whether a frame is due after it."""
-        # Chunks end at multiples of the log period and at ends of stages, whatever the step they began at.
-        period = self.options.log_period
-        target = min(until, self.schedule.next_boundary(self.step), (self.step // period + 1) * period)
-        frame = target // self.frame_period > self.step // self.frame_period
+        # Chunks end at multiples of the log and frame periods and at ends of stages, wherever they began.
+        log, frames = _whole(self.options.log_period), self.frame_periods[self.schedule.stage(self.step)]
+        next_frame = (self.step // frames + 1) * frames
+        target = min(until, self.schedule.next_boundary(self.step), (self.step // log + 1) * log, next_frame)
+        frame = target == next_frame
         self.engine.advance(target - self.step, self.schedule)
         self.step = target
         return frame
@@ -219,6 +227,11 @@ class _Run:
         rate = (self.step - self.first_step) / elapsed if elapsed > 0 else None
         engine = self.engine
         return RunResult(self.step, engine.name, engine.version, engine.device, self.wall_before + elapsed, rate)
+
+
+def _whole(period: int) -> int:
+    """The period as a multiple of STEP_UNIT, at least one of it, so that no chunk ends between two box changes."""
+    return max(1, period // STEP_UNIT) * STEP_UNIT
 
 
 @contextlib.contextmanager

@@ -30,24 +30,26 @@ from .cubatic import REPLICATES, cubatic_order
 from .matching import PARAMETERS, Match, match
 from .motion import Motion, average
 from .neighbours import Neighbours, neighbours_by_species
-from .references import CAGED, CUBE, LABELS, SPHERE, Template, templates
+from .references import CUBE, LABELS, LOOSE, SPHERE, Template, templates
 from .symmetry import disorientation, matrices, mean_frame, twist
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
-#: Largest rms distance of a particle from its mean position over frames, in nearest-neighbour distances; what each
-#: crystal as a whole may have is in :mod:`.references`, where the numbers come from.
-LINDEMANN = CAGED
-#: A particle that is ever this far from its mean position, in nearest-neighbour distances, hopped: half way to the
-#: next particle. Thermal ABO3 reaches 0.13 a = 0.26.
-HOP = 0.5
+#: A particle whose rms distance from its mean position is above this, in nearest-neighbour distances, left its place:
+#: the softest crystal's limit. Candidates for ABO3 and NaCl must stay below their own limits (:mod:`.references`).
+LINDEMANN = LOOSE
+#: A particle that is ever this far from its mean position, in nearest-neighbour distances, hopped. One that spends the
+#: share f of the frames at the next place, one distance d away, reaches max(f, 1 - f) d and has an rms of
+#: sqrt(f (1 - f)) d: above 0.46 d, hence over LINDEMANN, whenever it stays below 0.7 d. Vibrations reach 0.26
+#: (ABO3), and in SC at the limit of LINDEMANN 0.7 is 4.5 standard deviations.
+HOP = 0.7
 #: Probability that a particle vibrating at the Lindemann limit is taken for mobile because of few frames.
 MOBILE_FALSE_ALARM = 0.01
-#: Largest angle of an SC cube to the fitted crystal axes, in degrees. Cubes vibrating by 6 degrees about each axis
-#: (FWHM 14; experiment: 9.6) pass 99.7 % (3.7 sigma); cubes at random pass 7 %.
-SC_TILT = 22.0
+#: Largest angle of an SC cube to the fitted crystal axes, in degrees. Hard cubes at volume fraction 0.55 vibrate by 7
+#: degrees about each axis (FWHM 17; experiment: 9.6), so this is 3.6 sigma; of cubes at random 12 % pass.
+SC_TILT = 26.0
 #: Largest angle between the crystal axes of neighbours, in degrees: fits to 14-26 particles at the Lindemann limit
 #: scatter by 2-4 degrees; larger angles are grain boundaries.
 GRAIN = 12.0
@@ -185,17 +187,23 @@ def _check(frame: Configuration) -> None:
 def _mobile(motion: Motion, neighbours: Sequence[Neighbours]) -> BoolArray:
     """(N,) particles that strayed: rms above LINDEMANN or largest distance above HOP, in neighbour distances.
 
-    The neighbour distance is the mean of the two nearest particles around the mean position. The rms limit is raised
-    by sqrt(chi2_quantile / degrees of freedom), with 3 (frames - 1) degrees, for the scatter of an rms of few frames.
+    The neighbour distance is that of the two nearest particles around the mean position, on average.
     """
     if motion.frames == 1:
         return np.zeros(len(motion.squared), dtype=bool)
     distances = np.concatenate([np.linalg.norm(near.vectors[:, :2], axis=-1) for near in neighbours], axis=1)
     distance = np.sort(distances, axis=1)[:, :2].mean(axis=1)
-    freedom = 3 * (motion.frames - 1)
-    allowance = float(chi2.ppf(1 - MOBILE_FALSE_ALARM, freedom)) / freedom
-    strayed = motion.squared > LINDEMANN**2 * allowance * distance**2
+    strayed = motion.squared > LINDEMANN**2 * _allowance(motion.frames) * distance**2
     return np.asarray(strayed | (motion.largest > HOP * distance), dtype=bool)
+
+
+def _allowance(frames: int) -> float:
+    """Factor on a mean square of few frames that all but MOBILE_FALSE_ALARM of the particles at the limit pass.
+
+    Formula: chi2 quantile over its degrees of freedom, 3 (frames - 1).
+    """
+    freedom = 3 * (frames - 1)
+    return float(chi2.ppf(1 - MOBILE_FALSE_ALARM, freedom)) / freedom
 
 
 def _assign(
@@ -208,12 +216,15 @@ def _assign(
     for k, site in enumerate(sites):
         matches.append(match(site, neighbours, (is_cube == (site.species == CUBE)) & ~mobile))
         candidate[k] = matches[k].fits
+        if motion.frames > 1:
+            limit = site.lindemann * site.nearest * matches[k].scale
+            candidate[k] &= motion.squared < _allowance(motion.frames) * limit**2
         if site.aligned:
             candidate[k] &= disorientation(matches[k].frame, cubes) < SC_TILT
         if site.empty:
             others = np.linalg.norm(neighbours[SPHERE if site.species == CUBE else CUBE].vectors, axis=-1)
             candidate[k] &= (others < site.empty * matches[k].scale[:, None]).sum(axis=1) < 4
-    candidate &= _stiff(sites, matches, candidate, motion, is_cube)
+    candidate &= _stiff(sites, matches, candidate, motion, mobile)
     candidate &= _agreement(sites, matches, candidate) >= AGREEMENT
     quality = np.where(candidate, [m.quality for m in matches], -1.0)
     kind = np.where(candidate.any(axis=0), quality.argmax(axis=0), -1)
@@ -226,7 +237,7 @@ def _assign(
 
 
 def _stiff(
-    sites: Sequence[Template], matches: Sequence[Match], candidate: BoolArray, motion: Motion, is_cube: BoolArray
+    sites: Sequence[Template], matches: Sequence[Match], candidate: BoolArray, motion: Motion, mobile: BoolArray
 ) -> BoolArray:
     """(sites, N) whether the rms displacement around each candidate is below ``lindemann``, for each species.
 
@@ -235,19 +246,21 @@ def _stiff(
     number of residuals. One fit scatters by ~15 %, the neighbourhood by ~5 %.
     """
     # Per site, species and particle: sum of squares and how many.
-    sums = np.zeros((len(sites), 2, len(is_cube)))
+    sums = np.zeros((len(sites), 2, len(mobile)))
     counts = np.zeros_like(sums)
     for k, (site, found) in enumerate(zip(sites, matches, strict=True)):
         filled = found.neighbour >= 0
         m = filled.sum(axis=1) + 1
+        # Mobile particles are out already; a single hopper must not weigh on all who stay.
+        calm = filled & ~mobile[found.neighbour]
         correction = 3 * m / np.maximum(3 * m - PARAMETERS, 1)
         unit = np.where(found.scale > 0, site.nearest * found.scale, 1.0) ** 2
         moved = np.where(filled, motion.squared[found.neighbour], 0.0) / unit[:, None]
-        squares = found.squared * correction[:, None] + moved
+        squares = np.where(calm, found.squared * correction[:, None] + moved, 0.0)
         for species in (CUBE, SPHERE):
             columns = site.neighbour_species == species
             sums[k, species] = squares[:, columns].sum(axis=1)
-            counts[k, species] = filled[:, columns].sum(axis=1)
+            counts[k, species] = calm[:, columns].sum(axis=1)
         sums[k, site.species] += found.own * correction + motion.squared / unit
         counts[k, site.species] += 1
     result = np.zeros_like(candidate)

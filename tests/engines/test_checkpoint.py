@@ -1,0 +1,119 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from supercube.engines.base import State
+from supercube.engines.checkpoint import Checkpoint, job_lock, pack, read_manifest, unpack
+from supercube.errors import CheckpointError, EngineError
+
+IDENTITY = {"engine": "lammps", "model_hash": "abc", "n": 40}
+
+
+def at(state, step):
+    return State(state.configuration.with_(step=step), state.velocities, state.angular_momenta)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    return Checkpoint(tmp_path / "checkpoint", IDENTITY)
+
+
+def test_a_state_survives_packing_bit_by_bit(mixture):
+    _, state = mixture
+    found = unpack(pack(state))
+    for name in ("box", "positions", "orientations", "typeid", "images"):
+        np.testing.assert_array_equal(getattr(found.configuration, name), getattr(state.configuration, name))
+    assert found.configuration.species == state.configuration.species
+    assert found.configuration.shapes == state.configuration.shapes
+    np.testing.assert_array_equal(found.velocities, state.velocities)
+    np.testing.assert_array_equal(found.angular_momenta, state.angular_momenta)
+
+
+def test_nothing_saved_is_none(checkpoint):
+    assert checkpoint.load() is None
+
+
+def test_the_newest_of_two_slots_is_loaded(checkpoint, mixture):
+    for step in (10, 20, 30):
+        checkpoint.save(at(mixture[1], step), {"wall_seconds": step})
+    state, record = checkpoint.load()
+    assert state.configuration.step == 30
+    assert record == {"wall_seconds": 30}
+    assert sorted(e["step"] for e in read_manifest(checkpoint.folder)["slots"]) == [20, 30]
+    assert not list(checkpoint.folder.glob("*.part"))
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None])
+def test_a_damaged_slot_falls_back_to_the_one_before(checkpoint, mixture, damage):
+    for step in (10, 20):
+        checkpoint.save(at(mixture[1], step), {"wall_seconds": 0.0})
+    newest = max(read_manifest(checkpoint.folder)["slots"], key=lambda e: e["step"])
+    path = checkpoint.folder / newest["slot"]
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage)
+    assert checkpoint.load()[0].configuration.step == 10
+    # The next save must overwrite the damaged slot and keep the good one until then.
+    checkpoint.save(at(mixture[1], 15), {"wall_seconds": 0.0})
+    assert checkpoint.load()[0].configuration.step == 15
+
+
+def test_a_slot_that_was_written_without_its_manifest_is_not_trusted(checkpoint, mixture):
+    # A crash between the slot and the manifest: the manifest still describes the slot's older content.
+    for step in (10, 20):
+        checkpoint.save(at(mixture[1], step), {"wall_seconds": 0.0})
+    oldest = min(read_manifest(checkpoint.folder)["slots"], key=lambda e: e["step"])
+    (checkpoint.folder / oldest["slot"]).write_bytes(pack(at(mixture[1], 30)))
+    assert checkpoint.load()[0].configuration.step == 20
+
+
+def test_no_good_slot_is_an_error_that_says_what_to_do(checkpoint, mixture):
+    checkpoint.save(at(mixture[1], 10), {"wall_seconds": 0.0})
+    for slot in checkpoint.folder.glob("*.npz"):
+        slot.write_bytes(b"")
+    with pytest.raises(CheckpointError, match="neither slot matches.*delete the folder"):
+        checkpoint.load()
+
+
+@pytest.mark.parametrize(("key", "value"), [("engine", "hoomd"), ("model_hash", "other"), ("n", 41)])
+def test_a_checkpoint_of_another_run_is_refused(checkpoint, mixture, key, value):
+    checkpoint.save(mixture[1], {"wall_seconds": 0.0})
+    with pytest.raises(CheckpointError, match=f"was written with {key}"):
+        Checkpoint(checkpoint.folder, IDENTITY | {key: value}).load()
+
+
+def test_a_damaged_manifest_is_named(checkpoint, mixture):
+    checkpoint.save(mixture[1], {"wall_seconds": 0.0})
+    (checkpoint.folder / "manifest.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"manifest\.json is damaged"):
+        checkpoint.load()
+
+
+def test_the_lock_keeps_others_out_and_goes_away(tmp_path):
+    with job_lock(tmp_path):
+        with pytest.raises(EngineError, match=f"is being run by process {os.getpid()}"), job_lock(tmp_path):
+            pytest.fail("two processes hold one job")
+        assert (tmp_path / "lock.json").exists()
+    assert not (tmp_path / "lock.json").exists()
+
+
+@pytest.mark.parametrize("content", [None, "", "{"])
+def test_a_stale_lock_of_this_host_is_taken_over(tmp_path, content):
+    if content is None:
+        gone = subprocess.Popen([sys.executable, "-c", ""])
+        gone.wait()
+        content = json.dumps({"host": os.uname().nodename, "pid": gone.pid})
+    (tmp_path / "lock.json").write_text(content)
+    with job_lock(tmp_path):
+        assert json.loads((tmp_path / "lock.json").read_text())["pid"] == os.getpid()
+
+
+def test_a_lock_of_another_host_is_never_judged_from_here(tmp_path):
+    (tmp_path / "lock.json").write_text(json.dumps({"host": "elsewhere", "pid": 1}))
+    with pytest.raises(EngineError, match="on elsewhere"), job_lock(tmp_path):
+        pytest.fail("took the lock of another host")

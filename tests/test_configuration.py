@@ -1,0 +1,156 @@
+import gsd.hoomd
+import numpy as np
+import pytest
+
+from supercube.configuration import (
+    BOX_TOLERANCE,
+    Configuration,
+    box_matrix,
+    cube_shape,
+    read_gsd,
+    sphere_shape,
+    wrap,
+    write_gsd,
+)
+from supercube.errors import FileFormatError, InputError
+
+TRICLINIC = [4.0, 5.0, 6.0, 0.1, -0.2, 0.3]
+
+
+@pytest.fixture
+def mixed():
+    rng = np.random.default_rng(4)
+    fractional = rng.uniform(-0.5, 0.5, (5, 3))
+    q = rng.normal(size=(5, 4))
+    return Configuration(
+        box=TRICLINIC,
+        positions=fractional @ box_matrix(TRICLINIC).T,
+        orientations=q / np.linalg.norm(q, axis=1)[:, None],
+        species=("cube", "sphere"),
+        typeid=[0, 0, 1, 0, 1],
+        images=rng.integers(-3, 3, (5, 3)),
+        shapes=(cube_shape(0.1), sphere_shape(2.0)),
+        step=77,
+    )
+
+
+def frame(**changes):
+    f = gsd.hoomd.Frame()
+    f.configuration.box = [5, 5, 5, 0, 0, 0]
+    f.particles.N = 2
+    f.particles.types = ["cube", "sphere"]
+    f.particles.typeid = [0, 1]
+    f.particles.position = [[0, 0, 0], [1, 1, 1]]
+    f.particles.orientation = [[1, 0, 0, 0], [1, 0, 0, 0]]
+    for name, value in changes.items():
+        setattr(f.configuration if name in ("box", "dimensions") else f.particles, name, value)
+    return f
+
+
+def write(path, *frames):
+    with gsd.hoomd.open(path, "w") as trajectory:
+        trajectory.extend(frames)
+    return path
+
+
+def test_wrap_undoes_itself():
+    rng = np.random.default_rng(1)
+    positions = rng.uniform(-20, 20, (50, 3))
+    wrapped, images = wrap(positions, TRICLINIC)
+    np.testing.assert_allclose(wrapped + images @ box_matrix(TRICLINIC).T, positions, atol=1e-12)
+    assert np.abs(wrapped @ np.linalg.inv(box_matrix(TRICLINIC)).T).max() <= 0.5 + 1e-12
+
+
+def test_box_matrix_is_hoomds():
+    # a = (Lx, 0, 0), b = (xy Ly, Ly, 0), c = (xz Lz, yz Lz, Lz); columns.
+    expected = [[4.0, 0.1 * 5, -0.2 * 6], [0, 5.0, 0.3 * 6], [0, 0, 6.0]]
+    np.testing.assert_allclose(box_matrix(TRICLINIC), expected)
+    assert np.linalg.det(box_matrix(TRICLINIC)) == pytest.approx(4 * 5 * 6)
+
+
+def test_gsd_round_trip(tmp_path, mixed):
+    write_gsd(tmp_path / "a.gsd", mixed)
+    found = read_gsd(tmp_path / "a.gsd")
+    # GSD holds single precision: 6e-8 of the largest length.
+    np.testing.assert_allclose(found.unwrapped, mixed.unwrapped, atol=3e-6)
+    np.testing.assert_allclose(found.orientations, mixed.orientations, atol=1e-7)
+    np.testing.assert_allclose(np.linalg.norm(found.orientations, axis=1), 1.0, rtol=1e-15)
+    np.testing.assert_array_equal(found.typeid, mixed.typeid)
+    assert found.species == mixed.species
+    assert found.step == 77
+    assert found.shapes[0]["rounding_radius"] == pytest.approx(0.1)
+    assert found.shapes[1]["diameter"] == 2.0
+    assert not (tmp_path / "a.gsd.part").exists()
+
+
+def test_a_particle_on_the_face_is_read_back_inside(tmp_path):
+    edge = Configuration([5, 5, 5, 0, 0, 0], [[2.5, -2.5, 2.4999999999]], [[1, 0, 0, 0]], ("cube",), [0])
+    write_gsd(tmp_path / "a.gsd", edge)
+    with gsd.hoomd.open(tmp_path / "a.gsd") as trajectory:
+        assert np.abs(trajectory[0].particles.position).max() <= np.float32(2.5)
+
+
+def test_frames_are_chosen_by_index(tmp_path):
+    path = write(tmp_path / "a.gsd", frame(), frame(position=[[0.5, 0, 0], [1, 1, 1]]))
+    assert read_gsd(path).positions[0, 0] == 0.5
+    assert read_gsd(path, 0).positions[0, 0] == 0.0
+    with pytest.raises(FileFormatError, match="has 2 frames; frame 2 does not exist"):
+        read_gsd(path, 2)
+
+
+def test_listed_types_without_particles_are_ignored(tmp_path):
+    path = write(tmp_path / "a.gsd", frame(types=["bead", "cube", "sphere"], typeid=[1, 2]))
+    assert read_gsd(path).species == ("cube", "sphere")
+    assert read_gsd(path).count("cube") == 1
+
+
+def test_slightly_outside_is_wrapped(tmp_path):
+    inside = 2.5 + 5 * BOX_TOLERANCE * 0.5
+    path = write(tmp_path / "a.gsd", frame(position=[[inside, 0, 0], [1, 1, 1]]))
+    assert read_gsd(path).positions[0, 0] == pytest.approx(-2.5, abs=1e-4)
+    assert read_gsd(path).images[0].tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"types": ["cube", "rod"]}, "type rod; expected cube and/or sphere"),
+    ({"position": [[np.nan, 0, 0], [1, 1, 1]]}, r"1 particle\(s\) \(0\) have NaN"),
+    ({"position": [[0, 0, 0], [2.6, 1, 1]]}, r"\(1\) lie outside the box by up to 0\.02 of its length"),
+    ({"orientation": [[0, 0, 0, 0], [1, 0, 0, 0]]}, "no valid orientation"),
+    ({"box": [5, 5, 0, 0, 0, 0]}, "three-dimensional"),
+    ({"dimensions": 2}, "three-dimensional"),
+    ({"N": 0, "typeid": [], "position": np.zeros((0, 3)), "orientation": np.zeros((0, 4))}, "no particles"),
+])
+def test_what_is_refused(tmp_path, changes, words):
+    path = write(tmp_path / "a.gsd", frame(**changes))
+    with pytest.raises(FileFormatError, match=words) as caught:
+        read_gsd(path)
+    assert "a.gsd" in str(caught.value)
+
+
+def test_files_that_are_no_gsd(tmp_path, mixed):
+    with pytest.raises(FileFormatError, match="does not exist"):
+        read_gsd(tmp_path / "absent.gsd")
+    (tmp_path / "empty.gsd").touch()
+    with pytest.raises(FileFormatError, match="is empty"):
+        read_gsd(tmp_path / "empty.gsd")
+    (tmp_path / "text.gsd").write_text("no gsd " * 100)
+    with pytest.raises(FileFormatError, match="not a whole GSD file"):
+        read_gsd(tmp_path / "text.gsd")
+    with pytest.raises(FileFormatError, match="holds no frame"):
+        read_gsd(write(tmp_path / "none.gsd"))
+    write_gsd(tmp_path / "cut.gsd", mixed)
+    whole = (tmp_path / "cut.gsd").read_bytes()
+    for cut in (10, len(whole) // 2, len(whole) - 8):
+        (tmp_path / "cut.gsd").write_bytes(whole[:cut])
+        with pytest.raises(FileFormatError):
+            read_gsd(tmp_path / "cut.gsd")
+
+
+def test_rows_must_agree():
+    with pytest.raises(InputError, match="typeid has 1 rows for 2 positions"):
+        Configuration([1, 1, 1, 0, 0, 0], np.zeros((2, 3)), np.ones((2, 4)), ("cube",), [0])
+
+
+def test_minimum_image():
+    configuration = Configuration([4, 4, 4, 0, 0, 0], [[0, 0, 0]], [[1, 0, 0, 0]], ("cube",), [0])
+    np.testing.assert_allclose(configuration.minimum_image(np.array([3.0, -3.0, 1.0])), [-1.0, 1.0, 1.0])

@@ -1,0 +1,180 @@
+"""The whole chain on a tiny data space: the real init.py, workflow.py, signac, LAMMPS, freud and console script."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import signac
+
+ROOT = Path(__file__).resolve().parent.parent
+
+TINY = """
+description: a tiny space
+protocol: {initial_packing_fraction: 0.2, equilibration_time: 0.2, hold_time: 0.5}
+defaults: {ligand_length: 0.2, roughness: 0.05}
+jobs:
+  - {n_cubes: 27, initial: SC, expansion: 1.02}
+  - {n_cubes: 27, evaporation_rate: 2000, target_packing_fraction: 0.45}
+  - {n_cubes: 32, n_spheres: 8, size_ratio: 0.49, ligand_length: 0.18, initial: ABO3, expansion: 1.02}
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    for name in ("init.py", "workflow.py"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "project" / "spaces").mkdir(parents=True)
+    (tmp_path / "project" / "spaces" / "tiny.yaml").write_text(TINY)
+    (tmp_path / "project" / "config.yaml").write_text("log_period: 50\nframes: 10\n")
+    return tmp_path
+
+
+def run(study, *arguments, code=0, **environment):
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=study, capture_output=True, text=True, env={**os.environ, **environment}
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def jobs_of(study):
+    return list(signac.get_project(study / "project"))
+
+
+def test_a_data_space_in_classified_superlattices_out(study):
+    assert "3 jobs - 3 added, 0 already there" in run(study, "init.py", "tiny").stdout
+    assert "3 jobs - 0 added, 3 already there" in run(study, "init.py", "tiny").stdout
+    run(study, "workflow.py", "run", "--parallel", "2")
+    structures = {}
+    for job in jobs_of(study):
+        document = job.doc()
+        structures[job.sp.initial] = document["structure"]
+        assert sum(document["fractions"].values()) == pytest.approx(1.0)
+        assert document["engine"] == "lammps"
+        assert document["steps_done"] == document["total_steps"]
+        assert document["model"]["roughness"] <= job.sp.roughness
+        assert "error" not in document
+        for name in ("initial.gsd", "trajectory-0000.gsd", "log-0000.csv", "order.npz", "order.png", "structure.png"):
+            assert job.isfile(name), name
+        with np.load(job.fn("order.npz")) as series:
+            assert len(series["labels"]) == job.sp.n_cubes + job.sp.n_spheres
+            total = sum(series[name] for name in series.files if name.startswith("fraction_"))
+            np.testing.assert_allclose(total, 1.0)
+            assert np.all(np.diff(series["time"]) > 0)
+            if job.sp.target_packing_fraction:
+                assert series["packing_fraction"][-1] == pytest.approx(job.sp.target_packing_fraction, rel=1e-5)
+    assert structures == {"SC": "SC", "ABO3": "ABO3", "fluid": "disordered"}
+    with open(study / "project" / "phase_map.csv", newline="") as handle:
+        assert len(list(csv.DictReader(handle))) == 3
+    assert (study / "project" / "phase_map.png").stat().st_size > 10_000
+    table = run(study, "-m", "supercube", "table").stdout
+    assert table.splitlines()[0].split()[:3] == ["job", "cubes", "spheres"]
+    assert {"SC", "ABO3", "disordered"} <= set(table.split())
+    # Nothing is left to do, and nothing changes when asked again.
+    before = {p: p.stat().st_mtime_ns for p in (study / "project" / "workspace").rglob("*") if p.is_file()}
+    run(study, "workflow.py", "run")
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_a_finished_job_goes_on_by_one_command(study):
+    run(study, "init.py", "tiny")
+    job = next(job for job in jobs_of(study) if job.sp.initial == "fluid")
+    run(study, "workflow.py", "run", "-j", job.id)
+    steps = job.doc["steps_done"]
+    assert "disordered" in run(study, "-m", "supercube", "continue", job.id[:6], "--hold", "1.0").stdout
+    job = signac.get_project(study / "project").open_job(id=job.id)
+    longer = 0.5 / job.doc["model"]["time_step"]
+    assert job.doc["steps_done"] - steps == pytest.approx(longer, abs=11)  # stages are rounded up to ten steps
+    assert job.doc["protocol"]["hold_time"] == 1.0
+    assert job.isfile("trajectory-0002.gsd")  # equilibrate, evaporate, and the longer hold
+    answer = run(study, "-m", "supercube", "continue", job.id[:6], "--target", "0.5").stdout
+    new = signac.get_project(study / "project").open_job(id=answer.split(":")[0])
+    assert new.doc["continued_from"] == job.id
+    assert new.doc["packing_fraction"] == pytest.approx(0.5, rel=1e-5)
+    assert new.sp.initial.startswith("file:")
+    words = run(study, "-m", "supercube", "continue", job.id[:6], "--hold", "0.2", code=2).stderr
+    assert "expected a longer one" in words
+
+
+def test_a_killed_run_resumes_and_the_others_finish(study):
+    space = study / "project" / "spaces" / "tiny.yaml"
+    space.write_text(TINY.replace("evaporation_rate: 2000", "evaporation_rate: 20"))
+    (study / "project" / "config.yaml").write_text("log_period: 50\nframes: 10\ncheckpoint_seconds: 0.05\n")
+    run(study, "init.py", "tiny")
+    job = next(job for job in jobs_of(study) if job.sp.initial == "fluid")
+    run(study, "workflow.py", "run", "-o", "build", "equilibrate", "-j", job.id)
+    manifest = Path(job.fn("checkpoint/manifest.json"))
+    before = manifest.stat().st_mtime_ns
+    process = subprocess.Popen([sys.executable, "workflow.py", "run", "-j", job.id], cwd=study, stderr=subprocess.PIPE)
+    while manifest.stat().st_mtime_ns == before:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 75, errors
+    assert b"checkpointed; run again to continue" in errors
+    assert not job.isfile("checkpoint/evaporated")
+    assert "error" not in job.doc
+    space.write_text(TINY)
+    run(study, "workflow.py", "run", "-o", "evaporate", "-j", job.id)
+    assert job.isfile("checkpoint/evaporated")
+    steps = np.loadtxt(job.fn("log-0001.csv"), delimiter=",", skiprows=1)[:, 0]
+    again = np.loadtxt(job.fn("log-0002.csv"), delimiter=",", skiprows=1)[:, 0]
+    assert again[0] == steps[-1]
+
+
+def test_one_failing_job_leaves_its_sentence_and_does_not_stop_the_others(study):
+    run(study, "init.py", "tiny")
+    run(study, "workflow.py", "run", "-o", "build")
+    broken = next(job for job in jobs_of(study) if job.sp.initial == "SC")
+    Path(broken.fn("initial.gsd")).write_bytes(b"")
+    done = run(study, "workflow.py", "run", code=1)
+    assert "1 job(s) failed" in done.stderr
+    broken, *_ = (job for job in jobs_of(study) if job.sp.initial == "SC")
+    assert "is empty (0 bytes)" in broken.doc["error"]
+    assert "structure" not in broken.doc
+    assert all("structure" in job.doc for job in jobs_of(study) if job.id != broken.id)
+    # Mended, it runs, and the error goes.
+    Path(broken.fn("initial.gsd")).unlink()
+    run(study, "workflow.py", "run")
+    broken, *_ = (job for job in jobs_of(study) if job.sp.initial == "SC")
+    assert "error" not in broken.doc
+    assert broken.doc["structure"] == "SC"
+
+
+def test_status_needs_no_engine(study):
+    run(study, "init.py", "tiny")
+    # A login node: the engine, its MPI and freud cannot be imported.
+    blocked = study / "blocked"
+    blocked.mkdir()
+    for name in ("lammps", "hoomd", "freud"):
+        (blocked / f"{name}.py").write_text("raise ImportError('not on this node')\n")
+    out = run(study, "workflow.py", "status", "--detailed", PYTHONPATH=str(blocked)).stdout
+    assert "build" in out
+
+
+def test_without_a_data_space_the_workflow_says_what_to_do(study):
+    assert "python init.py demo" in run(study, "workflow.py", "status", code=2).stderr
+
+
+def test_classify_and_render_plain_files(study):
+    run(study, "init.py", "tiny")
+    run(study, "workflow.py", "run", "-o", "build")
+    crystal = next(job for job in jobs_of(study) if job.sp.initial == "ABO3").fn("initial.gsd")
+    answer = json.loads(
+        run(study, "-m", "supercube", "classify", crystal, "--json", "--labels", "labels.npy").stdout
+    )
+    assert answer["structure"] == "ABO3"
+    assert (answer["n_cubes"], answer["n_spheres"]) == (32, 8)
+    assert set(answer) == {"structure", "fractions", "n_cubes", "n_spheres", "lattice_constant", "cubatic_order"}
+    assert np.load(study / "labels.npy").tolist() == ["ABO3"] * 40
+    run(study, "-m", "supercube", "render", crystal, "-o", "out.png", "--size", "200")
+    assert (study / "out.png").read_bytes().startswith(b"\x89PNG")
