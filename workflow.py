@@ -22,7 +22,7 @@ from supercube.errors import IncompleteError, SupercubeError
 PROJECT = Path(__file__).resolve().parent / "project"
 
 
-class Supercube(FlowProject):  # type: ignore[misc]  # FlowProject is untyped
+class Supercube(FlowProject):
     """Build, equilibrate, dry, classify and draw every job of the data space."""
 
 

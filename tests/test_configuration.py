@@ -111,15 +111,18 @@ def test_slightly_outside_is_wrapped(tmp_path):
     assert read_gsd(path).images[0].tolist() == [1, 0, 0]
 
 
-@pytest.mark.parametrize(("changes", "words"), [
-    ({"types": ["cube", "rod"]}, "type rod; expected cube and/or sphere"),
-    ({"position": [[np.nan, 0, 0], [1, 1, 1]]}, r"1 particle\(s\) \(0\) have NaN"),
-    ({"position": [[0, 0, 0], [2.6, 1, 1]]}, r"\(1\) lie outside the box by up to 0\.02 of its length"),
-    ({"orientation": [[0, 0, 0, 0], [1, 0, 0, 0]]}, "no valid orientation"),
-    ({"box": [5, 5, 0, 0, 0, 0]}, "three-dimensional"),
-    ({"dimensions": 2}, "three-dimensional"),
-    ({"N": 0, "typeid": [], "position": np.zeros((0, 3)), "orientation": np.zeros((0, 4))}, "no particles"),
-])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"types": ["cube", "rod"]}, "type rod; expected cube and/or sphere"),
+        ({"position": [[np.nan, 0, 0], [1, 1, 1]]}, r"1 particle\(s\) \(0\) have NaN"),
+        ({"position": [[0, 0, 0], [2.6, 1, 1]]}, r"\(1\) lie outside the box by up to 0\.02 of its length"),
+        ({"orientation": [[0, 0, 0, 0], [1, 0, 0, 0]]}, "no valid orientation"),
+        ({"box": [5, 5, 0, 0, 0, 0]}, "three-dimensional"),
+        ({"dimensions": 2}, "three-dimensional"),
+        ({"N": 0, "typeid": [], "position": np.zeros((0, 3)), "orientation": np.zeros((0, 4))}, "no particles"),
+    ],
+)
 def test_what_is_refused(tmp_path, changes, words):
     path = write(tmp_path / "a.gsd", frame(**changes))
     with pytest.raises(FileFormatError, match=words) as caught:

@@ -38,9 +38,9 @@ def study(tmp_path):
 
 
 def run(study, *arguments, code=0, **environment):
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=study, capture_output=True, text=True, env={**os.environ, **environment}
-    )
+    command = [sys.executable, *arguments]
+    environment = {**os.environ, **environment}
+    done = subprocess.run(command, cwd=study, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done
 
@@ -169,9 +169,7 @@ def test_classify_and_render_plain_files(study):
     run(study, "init.py", "tiny")
     run(study, "workflow.py", "run", "-o", "build")
     crystal = next(job for job in jobs_of(study) if job.sp.initial == "ABO3").fn("initial.gsd")
-    answer = json.loads(
-        run(study, "-m", "supercube", "classify", crystal, "--json", "--labels", "labels.npy").stdout
-    )
+    answer = json.loads(run(study, "-m", "supercube", "classify", crystal, "--json", "--labels", "labels.npy").stdout)
     assert answer["structure"] == "ABO3"
     assert (answer["n_cubes"], answer["n_spheres"]) == (32, 8)
     assert set(answer) == {"structure", "fractions", "n_cubes", "n_spheres", "lattice_constant", "cubatic_order"}

@@ -200,7 +200,7 @@ def test_missing_keys_are_named(key: str):
 
 @pytest.mark.parametrize("found", [None, [1], "n_cubes", 3])
 def test_what_is_no_mapping_is_refused(found: object):
-    with pytest.raises(InputError, match="here: found .*; expected a mapping"):
+    with pytest.raises(InputError, match=r"here: found .*; expected a mapping"):
         StatePoint.parse(found, "here")
 
 

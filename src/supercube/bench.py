@@ -49,7 +49,8 @@ fix             noise center langevin 1.0 1.0 1.0 4711 omega yes
 variable        scale equal (1.0-{loss}*step)^(1.0/3.0)
 variable        change equal {length}*(v_scale-1.0)
 variable        rate equal -{length}*{loss}/3.0/{time_step}*v_scale^(-2)
-fix             dry all deform 10 x variable v_change v_rate y variable v_change v_rate z variable v_change v_rate remap x
+fix             dry all deform 10 x variable v_change v_rate y variable v_change v_rate &
+                z variable v_change v_rate remap x
 thermo          1000
 run             {steps}
 """

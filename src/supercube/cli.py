@@ -102,8 +102,9 @@ def _render(options: argparse.Namespace) -> None:
 
     _writable(options.output)
     configuration = read_gsd(options.file, options.frame)
+    labels: list[str] | None
     try:
-        labels = classify(configuration).labels
+        labels = classify(configuration).labels.tolist()
     except InputError as error:
         print(f"supercube: coloured by species, since order is undefined here: {error}", file=sys.stderr)
         labels = None

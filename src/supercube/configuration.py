@@ -63,7 +63,7 @@ class Configuration:
         orientations: (N, 4) float64 unit quaternions, scalar first; they turn body axes into space axes.
         species: names of the species, in the order that ``typeid`` counts them.
         typeid: (N,) int32 index into ``species``.
-        images: (N, 3) int32: how often each body crossed the box, so that it can be unwrapped.
+        images: (N, 3) int32: how often each body crossed the box, so that it can be unwrapped; zeros if left out.
         shapes: one GSD type-shape dictionary a species ({} where unknown); it is what OVITO and our renderer draw.
         step: absolute time step.
     """
@@ -73,7 +73,7 @@ class Configuration:
     orientations: FloatArray
     species: tuple[str, ...]
     typeid: IntArray
-    images: IntArray = field(default=None)  # type: ignore[assignment]  # filled with zeros below
+    images: IntArray = field(default_factory=lambda: np.zeros((0, 3), dtype=np.int32))
     shapes: tuple[dict[str, Any], ...] = ()
     step: int = 0
 
@@ -81,8 +81,8 @@ class Configuration:
         """Convert to the documented dtypes and check the shapes."""
         positions = np.array(self.positions, dtype=np.float64).reshape(-1, 3)
         n = len(positions)
-        images = np.zeros((n, 3)) if self.images is None else self.images
-        arrays = {
+        images = self.images if np.size(self.images) else np.zeros((n, 3))
+        arrays: dict[str, NDArray[Any]] = {
             "box": np.array(self.box, dtype=np.float64),
             "positions": positions,
             "orientations": np.array(self.orientations, dtype=np.float64).reshape(-1, 4),
@@ -177,7 +177,7 @@ def write_gsd(path: str | os.PathLike[str], configuration: Configuration) -> Non
         trajectory.append(to_frame(configuration))
     with open(temporary, "rb") as handle:
         os.fsync(handle.fileno())
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def read_gsd(path: str | os.PathLike[str], frame: int = -1) -> Configuration:
@@ -245,7 +245,9 @@ def from_frame(frame: Any, where: str) -> Configuration:
     norms = np.linalg.norm(orientations, axis=1)
     bad = np.flatnonzero(~np.isfinite(norms) | (norms < 1e-3))
     if len(bad):
-        raise FileFormatError(f"{where}: {_first(bad)} have no valid orientation; expected unit quaternions (w, x, y, z).")
+        raise FileFormatError(
+            f"{where}: {_first(bad)} have no valid orientation; expected unit quaternions (w, x, y, z)."
+        )
     wrapped, shift = wrap(positions, box)
     kept = [name for name in GSD_SPECIES if name in types]
     shapes = particles.type_shapes or []

@@ -179,7 +179,7 @@ def classify(job: Any) -> None:
     schedule = schedule_of(job, model, read_gsd(job.fn(INITIAL)))
     last = [f for f in frames if f.step >= schedule.end_of_drying][-CLASSIFIED_FRAMES:] or frames[-1:]
     order = classify_frames(last)
-    series = order_series(frames)
+    series: dict[str, Any] = dict(order_series(frames))
     body_volume = _body_volume(model, frames[-1])
     series["time"] = series["step"] * schedule.time_step
     series["packing_fraction"] = np.array([body_volume / frame.volume for frame in frames])
@@ -247,7 +247,9 @@ def rows(jobs: Iterable[Any]) -> list[dict[str, Any]]:
         row |= {key: (document.get("model") or {}).get(key) for key in ("beads",)}
         row["measured_roughness"] = (document.get("model") or {}).get("roughness")
         table.append(row)
-    return sorted(table, key=lambda r: (r["n_spheres"] > 0, r["initial"], r["size_ratio"], r["evaporation_rate"], r["job"]))
+    return sorted(
+        table, key=lambda r: (r["n_spheres"] > 0, r["initial"], r["size_ratio"], r["evaporation_rate"], r["job"])
+    )
 
 
 def phase_map(project_path: Path, jobs: Iterable[Any]) -> None:
@@ -273,7 +275,9 @@ def prolong(job: Any, hold_time: float) -> None:
     """
     protocol = protocol_of(job)
     if hold_time <= protocol.hold_time:
-        raise InputError(f"hold of job {job.id} is {protocol.hold_time:g} already; expected a longer one, got {hold_time:g}.")
+        raise InputError(
+            f"hold of job {job.id} is {protocol.hold_time:g} already; expected a longer one, got {hold_time:g}."
+        )
     for marker in (PICTURE, ORDER, EVAPORATED):  # in this order, so that a crash in between leaves no stale result
         Path(job.fn(marker)).unlink(missing_ok=True)
     for key in RESULT_KEYS:

@@ -76,7 +76,7 @@ def test_no_good_slot_is_an_error_that_says_what_to_do(checkpoint, mixture):
     checkpoint.save(at(mixture[1], 10), {"wall_seconds": 0.0})
     for slot in checkpoint.folder.glob("*.npz"):
         slot.write_bytes(b"")
-    with pytest.raises(CheckpointError, match="neither slot matches.*delete the folder"):
+    with pytest.raises(CheckpointError, match=r"neither slot matches.*delete the folder"):
         checkpoint.load()
 
 

@@ -88,7 +88,7 @@ def test_pressure_of_two_cubes_face_to_face_is_the_virial(start, make_state_poin
     cube = model.body("cube")
     lower = cube.positions[cube.radii > 0]
     radius = cube.radii[cube.radii > 0]
-    separation = (lower + [0, 0, distance])[None] - lower[:, None]
+    separation = (lower + np.array([0, 0, distance]))[None] - lower[:, None]
     r = np.linalg.norm(separation, axis=-1)
     force = wca_force(r - (radius[None] + radius[:, None] - model.sigma), model.sigma) * separation[..., 2] / r
     assert force.sum() > 10
@@ -184,7 +184,7 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(start, cubes, plan):
 
 def test_tilted_boxes_are_refused(cubes):
     model, state = cubes
-    tilted = state.configuration.with_(box=state.configuration.box + [0, 0, 0, 0.1, 0, 0])
+    tilted = state.configuration.with_(box=state.configuration.box + np.array([0, 0, 0, 0.1, 0, 0]))
     with pytest.raises(EngineError, match="rectangular box"):
         LammpsEngine(model, quiet(model, tilted), time_step=0.001, seed=1)
 
@@ -195,16 +195,19 @@ def test_overlapping_bodies_stop_with_one_sentence(start, make_state_point, plan
         [8, 8, 8, 0, 0, 0], [[0, 0, 0], [0.1, 0.05, 0.02]], [[1, 0, 0, 0]] * 2, ("cube",), [0, 0]
     )
     engine = start(model, quiet(model, configuration))
-    with pytest.raises(EngineError, match=r"LAMMPS stopped: .*"):
-        for _ in range(50):
-            engine.advance(100, plan(model, quiet(model, configuration), equilibration_time=100.0))
+    schedule = plan(model, quiet(model, configuration), equilibration_time=100.0)
+    with pytest.raises(EngineError, match="LAMMPS stopped: "):
+        engine.advance(5000, schedule)
 
 
-@pytest.mark.parametrize(("name", "device", "words"), [
-    ("gromacs", "auto", "expected auto, hoomd or lammps"),
-    ("hoomd", "auto", "hoomd was asked for"),
-    ("lammps", "gpu", "computes on CPUs"),
-])
+@pytest.mark.parametrize(
+    ("name", "device", "words"),
+    [
+        ("gromacs", "auto", "expected auto, hoomd or lammps"),
+        ("hoomd", "auto", "hoomd was asked for"),
+        ("lammps", "gpu", "computes on CPUs"),
+    ],
+)
 def test_engines_that_cannot_be_had(name, device, words):
     with pytest.raises(EngineError, match=words):
         base.choose(name, device)

@@ -15,7 +15,7 @@ def test_the_design_keeps_its_promises(ligand, roughness):
     assert measure_roughness(cube.positions, cube.radii, cube.sigma, points=17) <= 1.05 * roughness
     assert cube.dent <= beads.DENT_FACTOR * roughness
     acting = cube.radii > 0
-    # Every bead stays inside the rounded cube: a ball of radius R fits where its centre is within 1/2 - R in x, y, z ...
+    # Every bead stays inside the cube: a ball of radius R fits where its centre is within 1/2 - R in x, y, z ...
     inside = np.abs(cube.positions[acting]) + cube.radii[acting, None]
     assert inside.max() <= 0.5 + 1e-12
     # ... and it touches all six faces.

@@ -59,7 +59,11 @@ def test_shorter_ligands_need_shorter_steps(make_state_point):
 def test_hash_changes_with_the_physics_only(make_state_point):
     base = build_model(make_state_point()).hash
     assert base == build_model(make_state_point(n_cubes=27, replicate=3)).hash
-    for change in ({"ligand_length": 0.21}, {"roughness": 0.05, "ligand_length": 0.1}, {"n_spheres": 1, "size_ratio": 0.5}):
+    for change in (
+        {"ligand_length": 0.21},
+        {"roughness": 0.05, "ligand_length": 0.1},
+        {"n_spheres": 1, "size_ratio": 0.5},
+    ):
         assert build_model(make_state_point(**change)).hash != base
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import freud
 import numpy as np
 import pytest
@@ -8,6 +10,10 @@ from scipy.spatial.transform import Rotation
 
 from supercube.errors import InputError
 from supercube.order import LABELS, classify
+from supercube.order.classify import _agreement
+from supercube.order.matching import match
+from supercube.order.neighbours import neighbours_by_species
+from supercube.order.references import templates
 
 CELLS = {"SC": 4, "NaCl": 2, "ABO3": 3}
 #: rms displacement vectors (cubes, spheres) over a and tilt in degrees per axis: what crystals at work show.
@@ -138,6 +144,21 @@ def test_grains_are_both_found_and_the_cubes_of_none_misaligned():
     labels = classify(configuration(positions, orientations, np.zeros(250, dtype=int), box)).labels
     assert (labels[:125] == "SC").sum() == 125 - 8
     assert (labels[125:] == "SC").sum() == 125 - 8
+
+
+def test_neighbours_agree_only_with_the_same_crystal_axes():
+    c = crystal("SC", 4)
+    (site,) = (t for t in templates() if t.label == "SC")
+    found = match(site, neighbours_by_species(c.positions, c.box, np.ones(64, dtype=bool)), np.ones(64, dtype=bool))
+    left = c.minimum_image(c.positions)[:, 0] < -0.5  # two of four layers
+    assert left.sum() == 32
+    turn = Rotation.from_rotvec([0, 0, np.radians(20.0)]).as_matrix()
+    twisted = replace(found, frame=np.where(left[:, None, None], turn @ found.frame, found.frame))
+    candidate = np.zeros((len(templates()), 64), dtype=bool)
+    candidate[site.kind] = True
+    for matches, share in ((found, 1.0), (twisted, 13 / 18)):  # the next layer holds 1 + 4 of the 6 + 12 neighbours
+        every = [matches] * len(templates())
+        np.testing.assert_allclose(_agreement(templates(), every, candidate)[site.kind], share)
 
 
 def test_one_misaligned_cube_is_the_only_one_to_lose_its_label():
@@ -302,7 +323,7 @@ def test_vibrating_run_is_the_crystal(name, drift):
 def test_drift_and_missing_image_counts_change_nothing():
     base = crystal("ABO3", 3)
     still = run_of(base, 0.06, 0.05)
-    drifting = run_of(base, 0.06, 0.05, drift=0.7)
+    drifting = run_of(base, 0.06, 0.05, drift=1.45)  # nearly half a box a frame
     without = [f.with_(images=np.zeros((len(f), 3))) for f in drifting]
     expected = classify(still)
     for frames in (drifting, without):
@@ -358,6 +379,20 @@ def test_one_late_hop_makes_a_cube_mobile():
     order = classify(frames)
     assert order.mobile_fraction == pytest.approx(1 / 124)
     assert order.labels[hopper - (hopper > target)] == "disordered"
+
+
+def test_one_rattling_cube_in_a_cold_crystal_is_the_only_one_out():
+    # 0.13 a = 0.26 neighbour distances: above what ABO3 may have, without leaving its place
+    base = crystal("ABO3", 3)
+    rng = np.random.default_rng(2)
+    frames = []
+    for frame in run_of(base, 0.02, 0.02):
+        shift = np.zeros((len(base), 3))
+        shift[2] = 0.15 * rng.choice([-1, 1], size=3) / np.sqrt(3)
+        frames.append(moved(frame, shift))
+    order = classify(frames)
+    assert np.flatnonzero(order.labels != "ABO3").tolist() == [2]
+    assert order.mobile_fraction == 0.0
 
 
 # ---- what is refused ---------------------------------------------------------------------------------------------

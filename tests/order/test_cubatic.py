@@ -31,9 +31,9 @@ def test_random_cubes_have_little_order(seed):
 
 
 def test_two_cubes_turned_by_45_degrees_about_a_common_axis():
-    # Frames X turned by t about z: sum (x.u)^4 is 1 + 2 (3 + cos 4t)/4 over the first cube and 1 + 2 (3 - cos 4t)/4 over
-    # the second, 2.5 on average whatever t, and 1 + 4 (1/4) = 2 between the cubes. With M.M' = 4 sum - 7.2 the overlap is
-    # 4 * 2.5 - 7.2 and |G|^2 the mean of 4.8 (a cube with itself) and 4 * 2 - 7.2; P = (2 overlap - |G|^2)/4.8
+    # For frames turned by t about z, sum (x.u)^4 is 1 + (3 + cos 4t)/2 over the first cube and 1 + (3 - cos 4t)/2 over
+    # the second, 2.5 on average whatever t, and 1 + 4/4 = 2 between the cubes. With M.M' = 4 sum - 7.2 the overlap
+    # is 4 * 2.5 - 7.2 and |G|^2 the mean of 4.8 (a cube with itself) and 4 * 2 - 7.2; P = (2 overlap - |G|^2)/4.8
     turns = Rotation.from_rotvec([[0, 0, 0], [0, 0, np.pi / 4]])
     expected = (2 * (4 * 2.5 - 7.2) - (4.8 + (4 * 2 - 7.2)) / 2) / 4.8
     assert cubatic_order(quaternions(turns)) == pytest.approx(expected, abs=1e-9)

@@ -79,7 +79,9 @@ class LammpsEngine(Engine):
 
     def __init__(self, model: Model, state: State, *, time_step: float, seed: int) -> None:
         if np.any(state.configuration.box[3:] != 0):
-            raise EngineError("LAMMPS runs here need a rectangular box, but the start has tilts; use an orthorhombic cell.")
+            raise EngineError(
+                "LAMMPS runs here need a rectangular box, but the start has tilts; use an orthorhombic cell."
+            )
         self._module = load()
         self.version = importlib.metadata.version("lammps")
         self._model = model

@@ -87,8 +87,8 @@ class _Stop:
     def listening(self) -> Iterator[None]:
         # Only the main thread may install handlers; elsewhere the walltime still works.
         with contextlib.suppress(ValueError):
-            for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-                self._previous[number] = signal.signal(number, self._receive)
+            for caught in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+                self._previous[caught] = signal.signal(caught, self._receive)
         try:
             yield
         finally:
@@ -106,7 +106,8 @@ def simulate(
 
     Args:
         folder: the job's folder.
-        model, schedule: what runs, and how.
+        model: what runs.
+        schedule: steps of the stages, and the volume at every step.
         start: state at step 0, used if there is no checkpoint.
         until: absolute step to reach, an end of a stage.
         seed: of the noise; the seed of an execution also depends on the step it starts at.
@@ -127,7 +128,8 @@ def simulate(
     )
     with job_lock(folder):
         found = checkpoint.load()
-        state, record = found if found is not None else (start, {"wall_seconds": 0.0})
+        nothing: dict[str, Any] = {"wall_seconds": 0.0}
+        state, record = found if found is not None else (start, nothing)
         step = state.configuration.step
         if step >= until:
             return RunResult(

@@ -60,7 +60,7 @@ class SegmentWriter:
         self.trajectory_path = folder / f"trajectory-{self.number:04d}.gsd"
         self.log_path = folder / f"log-{self.number:04d}.csv"
         self._trajectory = gsd.hoomd.open(self.trajectory_path, mode="x")
-        self._log = open(self.log_path, "x", newline="")
+        self._log = open(self.log_path, "x", newline="")  # noqa: SIM115 - open for the whole run, closed by close()
         self._rows = csv.writer(self._log)
         self._rows.writerow(LOG_COLUMNS)
 
@@ -132,8 +132,8 @@ def read_log(folder: Path) -> dict[str, NDArray[np.float64]]:
     segments: list[list[list[float]]] = []
     for path in segment_paths(folder, "log"):
         with open(path, newline="") as handle:
-            rows = [_parse(row) for row in list(csv.reader(handle))[1:]]
-        segments.append([row for row in rows if row is not None])
+            parsed = [_parse(row) for row in list(csv.reader(handle))[1:]]
+        segments.append([row for row in parsed if row is not None])
     joined: list[list[float]] = []
     for index, rows in enumerate(segments):
         limit = min((later[0][0] for later in segments[index + 1 :] if later), default=np.inf)

@@ -1,0 +1,1 @@
+"""What the particles are: shapes, beads, interactions, units."""

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .interactions import delta, wca_force
+from .interactions import wca_force
 
 FloatArray = NDArray[np.float64]
 
@@ -92,7 +92,7 @@ def edge_beads(per_edge: int, ligand_length: float) -> FloatArray:
     line = np.linspace(-half, half, per_edge)
     grid = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1).reshape(-1, 3)
     at_surface = np.abs(np.abs(grid) - half) < 1e-12
-    return grid[at_surface.sum(axis=1) >= 2]
+    return np.asarray(grid[at_surface.sum(axis=1) >= 2])
 
 
 def face_beads(layout: Layout) -> FloatArray:
@@ -128,7 +128,9 @@ def contact_distance(positions: FloatArray, radii: FloatArray, sigma: float, shi
     """Distance of two cubes, face to face and aligned, at which they repel with ``FACE_FORCE``.
 
     Args:
-        positions: (n, 3) beads of one cube; radii: (n,); sigma: range of the potential.
+        positions: (n, 3) beads of one cube, in edges.
+        radii: (n,) their radii.
+        sigma: range of the potential.
         shifts: (k, 2) lateral shifts of the second cube.
 
     Returns:
@@ -142,7 +144,7 @@ def contact_distance(positions: FloatArray, radii: FloatArray, sigma: float, shi
         middle = (low + high) / 2
         height = middle[:, None, None] - 1.0 + reach
         r = np.sqrt(lateral2 + height**2)
-        s = np.maximum(r - delta(reach, 0.0, sigma), 0.3 * sigma)  # a cap far above FACE_FORCE keeps numbers finite
+        s = np.maximum(r - (reach - sigma), 0.3 * sigma)  # a cap far above FACE_FORCE keeps numbers finite
         strong = (wca_force(s, sigma) * height / r).sum(axis=(1, 2)) > FACE_FORCE
         low, high = np.where(strong, middle, low), np.where(strong, high, middle)
     return low

@@ -125,10 +125,11 @@ class Model:
 
     @cached_property
     def time_step(self) -> float:
-        """dt = 0.15 / sqrt(k/m) of the stiffest contact, cut to two digits, in time units e^2/D0."""
+        """Time step dt = 0.15 / sqrt(k/m) of the stiffest contact, cut to two digits, in time units e^2/D0."""
         step = STIFFNESS_LIMIT / math.sqrt(self.stiffest_contact[1])
         digits = 1 - math.floor(math.log10(step))
-        return math.floor(step * 10**digits) / 10**digits
+        scale = 10.0**digits
+        return math.floor(step * scale) / scale
 
     def volume_of(self, counts: dict[str, int]) -> float:
         """Nominal effective volume of that many bodies of each species, e^3."""
@@ -156,8 +157,7 @@ class Model:
     def hash(self) -> str:
         """Fingerprint of everything that fixes the forces and the motion; a checkpoint must carry the same."""
         record = [
-            [b.name, round(b.mass, 12), round(b.inertia, 12), round(b.friction, 12), round(b.rotational_friction, 12)]
-            + [[round(float(r), 12) for r in b.radii]]
+            [b.name, *(round(x, 12) for x in (b.mass, b.inertia, b.friction, b.rotational_friction, *b.radii.tolist()))]
             for b in self.bodies
         ]
         text = json.dumps([record, round(self.sigma, 12), self.bead_hash, self.time_step])

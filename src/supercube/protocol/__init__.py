@@ -1,0 +1,1 @@
+"""How a run goes: initial states and schedules."""

@@ -23,7 +23,8 @@ def drying_time(phi_start: float, phi_end: float, peclet: float, diffusion: floa
     """(1 - phi0/phi1) H0^2 / (Pe D0), in time units.
 
     Args:
-        phi_start, phi_end: packing fractions before and after.
+        phi_start: packing fraction before.
+        phi_end: packing fraction after.
         peclet: Pe > 0.
         diffusion: D0, e^2 per time.
 
@@ -112,7 +113,8 @@ def make_schedule(
         diffusion: D0 of the model.
         peclet: 0 holds the volume, > 0 dries.
         target_packing_fraction: where drying stops; read only if ``peclet`` > 0.
-        equilibration_time, hold_time: time units.
+        equilibration_time: before drying, time units.
+        hold_time: after drying, time units.
     """
     drying_steps, volume_end = 0, volume
     if peclet > 0:
