@@ -231,7 +231,7 @@ def test_another_schema_version_is_refused(write: Any, project: Path):
         ({"initial": "SC", "expansion": 0.5}, "expansion 0.5"),
         ({"initial": "file:" + "0" * 64}, "does not exist"),
         ({"initial": "nothing.gsd"}, r"jobs\[1\]: .*nothing\.gsd does not exist"),
-        ({"ligand_length": 0.01, "roughness": 0.0001}, r"mine\.yaml, jobs\[1\]: .*beads"),
+        ({"ligand_length": 0.45, "roughness": 1e-6}, r"mine\.yaml, jobs\[1\]: .*beads"),
         ({"evaporation_rate": 1, "target_packing_fraction": 0.1}, "is not above the 0.15"),
         ({"evaporation_rate": 1, "target_packing_fraction": 0.999}, "cannot be reached"),
     ],
@@ -311,7 +311,7 @@ def test_a_project_that_cannot_be_written_is_one_sentence(write: Any, project: P
     [
         ("", "is empty; expected a space with the sections"),
         ("# nothing yet\n", "is empty"),
-        ("jobs: [", r"line 1: .*expected valid YAML"),
+        ("jobs: [", r"line \d: .*expected valid YAML"),
         ("jobs:\n  - {n_cubes: 1, n_cubes: 2}", "line 2: the key n_cubes is given twice"),
         ("- 1", "found a list"),
     ],

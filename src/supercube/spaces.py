@@ -218,10 +218,11 @@ def fill(project_directory: str | os.PathLike[str], space_path: str | os.PathLik
     """
     directory, space_path = Path(project_directory), Path(space_path)
     space = load_space(space_path)
-    with tempfile.TemporaryDirectory(prefix="supercube-") as staging:
+    with tempfile.TemporaryDirectory(prefix="supercube-init-") as staging:
         jobs = plan(space, space_path.name, _store_in(Path(staging), space_path.parent))
-        staged = {path.name for path in Path(staging).iterdir()}
-        _check_jobs(jobs, Path(staging), staged, directory / "files")
+        # The cheap check first: a cube that cannot be built takes the model seconds to refuse.
+        _check_starts(jobs, Path(staging), directory / "files")
+        _check_models(jobs)
         recorded = _recorded(directory, jobs)
         _refuse_changes(jobs, recorded)
         try:
@@ -249,27 +250,41 @@ def _store_staged(staging: Path, files: Path) -> None:
             store_file(path, files)
 
 
-def _check_jobs(jobs: list[PlannedJob], staging: Path, staged: set[str], files: Path) -> None:
-    """What only the model and the protocol can judge; each different question is asked once."""
+def _check_models(jobs: list[PlannedJob]) -> None:
+    """Refuse particles that cannot be built; each different set of particles is looked at once."""
     from .model.particles import check_model
+
+    # What says how the run goes, and which repeat it is, changes nothing in the particles.
+    run = {
+        "evaporation_rate": 0.0,
+        "target_packing_fraction": 0.0,
+        "initial": "fluid",
+        "expansion": 1.0,
+        "replicate": 0,
+    }
+    checked: set[StatePoint] = set()
+    # In this order equal cubes follow each other, so the model's cache of the last few cubes always serves.
+    for job in sorted(jobs, key=lambda job: (job.state_point.ligand_length, job.state_point.roughness)):
+        particles = job.state_point.model_copy(update=run)
+        if particles not in checked:
+            with _at(job.where):
+                check_model(particles)
+            checked.add(particles)
+
+
+def _check_starts(jobs: list[PlannedJob], staging: Path, files: Path) -> None:
+    """Refuse starts that cannot be made and drying that cannot be done; replicates share one look."""
     from .protocol.initial import check_initial
 
-    models: set[StatePoint] = set()
-    starts: set[tuple[StatePoint, float]] = set()
+    staged = {path.stem for path in staging.iterdir()}
+    checked: set[tuple[StatePoint, float]] = set()
     for job in jobs:
-        # Neither room looks at the replicate; the model does not look at how the run goes either.
-        start = job.state_point.model_copy(update={"replicate": 0})
-        run_free = {"evaporation_rate": 0.0, "target_packing_fraction": 0.0, "initial": "fluid", "expansion": 1.0}
-        model = start.model_copy(update=run_free)
-        fraction = job.protocol.initial_packing_fraction
-        with _at(job.where):
-            if model not in models:
-                check_model(model)
-                models.add(model)
-            if (start, fraction) not in starts:
-                is_staged = f"{start.initial.removeprefix('file:')}.gsd" in staged
+        start, fraction = job.state_point.model_copy(update={"replicate": 0}), job.protocol.initial_packing_fraction
+        if (start, fraction) not in checked:
+            is_staged = start.initial.removeprefix("file:") in staged
+            with _at(job.where):
                 check_initial(start, fraction, staging if is_staged else files)
-                starts.add((start, fraction))
+            checked.add((start, fraction))
 
 
 def _open_project(directory: Path, *, create: bool) -> Any:

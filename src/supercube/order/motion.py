@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..configuration import Configuration, box_matrix
+from ..configuration import Configuration, box_matrix, wrap
 from ..errors import InputError
 
 FloatArray = NDArray[np.float64]
@@ -66,9 +66,9 @@ def average(frames: Sequence[Configuration]) -> Motion:
     centre = path.mean(axis=0)
     stray = (path - centre) @ matrix.T
     squares = (stray**2).sum(axis=-1)
-    mean = (fractional[-1] + centre) @ matrix.T
+    positions, images = wrap((fractional[-1] + centre) @ matrix.T, last.box)
     return Motion(
-        mean=last.with_(positions=mean - np.floor((fractional[-1] + centre) + 0.5) @ matrix.T, images=None),
+        mean=last.with_(positions=positions, images=images),
         squared=squares.sum(axis=0) / (len(frames) - 1),
         largest=np.sqrt(squares.max(axis=0)),
         frames=len(frames),
