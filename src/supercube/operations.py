@@ -150,6 +150,7 @@ def _simulate(job: Any, config: Config | None, *, stage: str) -> None:
         options=RunOptions(
             engine=config.engine,
             device=config.device,
+            ranks=config.ranks,
             log_period=config.log_period,
             frames=config.frames,
             checkpoint_seconds=config.checkpoint_seconds,

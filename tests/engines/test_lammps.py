@@ -213,5 +213,10 @@ def test_engines_that_cannot_be_had(name, device, words):
         base.choose(name, device)
 
 
+def test_several_ranks_are_refused_with_what_to_do():
+    with pytest.raises(EngineError, match=r"ranks is 4, .* --parallel 4"):
+        base.choose("auto", "auto", 4)
+
+
 def test_auto_takes_lammps():
     assert base.choose("auto") is LammpsEngine

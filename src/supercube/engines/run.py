@@ -35,7 +35,7 @@ class RunOptions:
     """What does not change the answer.
 
     Attributes:
-        engine, device: as in config.yaml.
+        engine, device, ranks: as in config.yaml.
         log_period: steps between log rows; also the length of a chunk.
         frames: trajectory frames over the whole schedule; the hold alone gets at least ``HOLD_FRAMES``.
         checkpoint_seconds: wall-clock time between checkpoints.
@@ -46,6 +46,7 @@ class RunOptions:
 
     engine: str = "auto"
     device: str = "auto"
+    ranks: int = 1
     log_period: int = 1000
     frames: int = 100
     checkpoint_seconds: float = 60.0
@@ -121,7 +122,7 @@ def simulate(
         CheckpointError: the checkpoint belongs to another run.
         EngineError: the engine is absent or failed, or another process runs this job.
     """
-    engine_class = choose(options.engine, options.device)
+    engine_class = choose(options.engine, options.device, options.ranks)
     checkpoint = Checkpoint(
         folder / "checkpoint",
         {"engine": engine_class.name, "model_hash": model.hash, "n": len(start.configuration)},

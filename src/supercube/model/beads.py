@@ -34,6 +34,9 @@ FACE_FORCE = 20.0
 MAX_BEADS = 500
 #: Largest lateral shift of the roughness, in edges.
 LARGEST_SHIFT = 0.25
+#: Smoother than this no state point may ask for: it is a twentieth of the range of the softest contact, while the beads
+#: (and the search for them) grow without bound.
+LEAST_ROUGHNESS = 0.005
 #: Allowed dent over roughness. Corners meet a dent seldom and faces meet each other always: at 2.5 the default model of
 #: lambda 0.1 (69 beads, dent 0.048) is still below the 0.053 of the 98 equal beads that were used before.
 DENT_FACTOR = 2.5
@@ -195,11 +198,13 @@ def design_cube(ligand_length: float, roughness: float) -> BeadCube:
 
     Args:
         ligand_length: lambda, rounding radius over edge, in (0, 0.5).
-        roughness: largest allowed roughness, in edges.
+        roughness: largest allowed roughness, in edges, at least ``LEAST_ROUGHNESS``.
 
     Raises:
-        InputError: no layout with at most ``MAX_BEADS`` beads is smooth enough; says the smallest lambda that works.
+        InputError: the roughness is too small, or no layout with at most ``MAX_BEADS`` beads is smooth enough; says the smallest lambda that works.
     """
+    if roughness < LEAST_ROUGHNESS:
+        raise InputError(f"roughness is {roughness:g}; expected at least {LEAST_ROUGHNESS:g} (the default is 0.02).")
     cube = _search(ligand_length, roughness)
     if cube is not None:
         return cube
@@ -248,6 +253,8 @@ def _smoothest(layouts: list[Layout], ligand_length: float, roughness: float) ->
 def _smallest_ligand(ligand_length: float, roughness: float) -> float | None:
     # To 0.001: climb until a cube can be built, then halve the last step.
     works, fails = None, ligand_length
+    while 8 + 12 * (_least_per_edge(fails) - 2) > MAX_BEADS:
+        fails += 0.001  # the edges alone are too many: no search needed
     while works is None:
         trial = max(fails * 1.15, fails + 0.002)
         if trial >= 0.35:  # rounder cubes only get easier to build, so the roughness itself is out of reach

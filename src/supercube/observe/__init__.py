@@ -1,4 +1,4 @@
-"""Pictures of configurations, figures of runs and studies, and scattering patterns."""
+"""Pictures of configurations, and figures of runs and studies."""
 
 from .palette import STYLES, style
 from .plots import PHASE_MAP_COLUMNS, plot_order, plot_phase_map, write_phase_map_csv
