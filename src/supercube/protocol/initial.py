@@ -12,7 +12,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from ..crystals.library import STRUCTURES, structure
 from ..crystals.packing import largest_packing_fraction, packing_fraction_of
 from ..errors import InputError
 from ..model.shapes import InflatedBoxes, body_volume, packing_fraction, sphere_diameter, surface_gap
+
+if TYPE_CHECKING:
+    from ..statepoint import StatePoint
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.intp]
@@ -42,42 +45,6 @@ _LEAST_BATCH, _MOST_BATCH = 64, 16384
 _TRIALS_PER_BODY = 20_000
 #: Below this acceptance the bodies placed so far are shuffled, since a random sequence jams where a fluid does not.
 _STUCK = 0.02
-
-
-class StartingState(Protocol):
-    """What this module reads of a state point."""
-
-    @property
-    def size_ratio(self) -> float:
-        """Cube edge over sphere diameter."""
-
-    @property
-    def ligand_length(self) -> float:
-        """Rounding radius in cube edges."""
-
-    @property
-    def n_cubes(self) -> int:
-        """Number of cubes."""
-
-    @property
-    def n_spheres(self) -> int:
-        """Number of spheres."""
-
-    @property
-    def initial(self) -> str:
-        """``fluid``, a structure name, or ``file:SHA256``."""
-
-    @property
-    def expansion(self) -> float:
-        """Lattice constant over closest packing."""
-
-    @property
-    def evaporation_rate(self) -> float:
-        """Peclet number; 0 means no drying."""
-
-    @property
-    def target_packing_fraction(self) -> float:
-        """Where drying stops."""
 
 
 # --- random fluid ---------------------------------------------------------------------------------------------------
@@ -327,7 +294,7 @@ def _first_come(n: int, i: IndexArray, j: IndexArray) -> IndexArray:
 
 
 def initial_configuration(
-    state_point: StartingState, initial_packing_fraction: float, seed: int, files_directory: str | os.PathLike[str]
+    state_point: StatePoint, initial_packing_fraction: float, seed: int, files_directory: str | os.PathLike[str]
 ) -> Configuration:
     """The configuration that ``state_point.initial`` names: ``fluid``, a structure, or ``file:SHA256``.
 
@@ -353,7 +320,7 @@ def initial_configuration(
 
 
 def check_initial(
-    state_point: StartingState, initial_packing_fraction: float, files_directory: str | os.PathLike[str]
+    state_point: StatePoint, initial_packing_fraction: float, files_directory: str | os.PathLike[str]
 ) -> None:
     """Refuse a start that cannot be made, or a drying run that cannot reach its target, without building anything.
 
@@ -386,7 +353,7 @@ def check_initial(
         )
 
 
-def _start_packing_fraction(state_point: StartingState, fluid_fraction: float, files_directory: Path) -> float:
+def _start_packing_fraction(state_point: StatePoint, fluid_fraction: float, files_directory: Path) -> float:
     counts = (state_point.n_cubes, state_point.n_spheres, state_point.size_ratio, state_point.ligand_length)
     if state_point.initial == "fluid":
         _check_fluid(*counts, fluid_fraction, CLEARANCE)
@@ -397,7 +364,7 @@ def _start_packing_fraction(state_point: StartingState, fluid_fraction: float, f
     return packing_fraction_of(state_point.initial, *counts[2:], state_point.expansion)
 
 
-def _check_crystal(state_point: StartingState) -> None:
+def _check_crystal(state_point: StatePoint) -> None:
     if state_point.initial not in STRUCTURES:
         try:
             structure(state_point.initial)
@@ -454,7 +421,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _from_file(state_point: StartingState, files_directory: Path) -> Configuration:
+def _from_file(state_point: StatePoint, files_directory: Path) -> Configuration:
     digest = state_point.initial.removeprefix(_FILE)
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise InputError(
