@@ -26,7 +26,7 @@ install: $(VENV)/installed
 
 demo: install
 	$(BIN)/python init.py demo
-	SUPERCUBE_PROGRESS=$${SUPERCUBE_PROGRESS:-lines} $(BIN)/python workflow.py run --parallel $(CORES)
+	TQDM_DISABLE=1 SUPERCUBE_PROGRESS=$${SUPERCUBE_PROGRESS:-lines} $(BIN)/python workflow.py run --parallel $(CORES)
 	$(BIN)/supercube table
 
 test: install

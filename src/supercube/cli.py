@@ -132,7 +132,7 @@ def _bench(options: argparse.Namespace) -> None:
     from .bench import overhead
 
     found = overhead(options.steps)
-    print(f"64 cubes drying, {found['steps']:.0f} steps, twice each in both orders:")
+    print(f"64 cubes drying, {found['steps']:.0f} steps, {found['rounds']:.0f} rounds in alternating order, medians:")
     print(f"  through supercube   {found['package']:8.0f} steps/s")
     print(f"  plain LAMMPS input  {found['plain']:8.0f} steps/s")
     print(f"  ratio               {found['ratio']:8.3f}   (target >= 0.95)")

@@ -201,7 +201,8 @@ def design_cube(ligand_length: float, roughness: float) -> BeadCube:
         roughness: largest allowed roughness, in edges, at least ``LEAST_ROUGHNESS``.
 
     Raises:
-        InputError: the roughness is too small, or no layout with at most ``MAX_BEADS`` beads is smooth enough; says the smallest lambda that works.
+        InputError: the roughness is too small, or no layout with at most ``MAX_BEADS`` beads is smooth enough; says
+            the smallest lambda that works.
     """
     if roughness < LEAST_ROUGHNESS:
         raise InputError(f"roughness is {roughness:g}; expected at least {LEAST_ROUGHNESS:g} (the default is 0.02).")
