@@ -17,6 +17,7 @@ from typing import Any
 from flow import FlowProject, aggregator
 
 from supercube import operations
+from supercube.config import load_config
 from supercube.errors import IncompleteError, SupercubeError
 
 PROJECT = Path(__file__).resolve().parent / "project"
@@ -137,8 +138,8 @@ def main() -> int:
     """Run signac-flow's command line on the project beside this file.
 
     Returns:
-        int: 0; 1 if an operation of this call failed; 2 if there is no data space yet. A run that was stopped by a
-        signal and can be continued leaves with 75.
+        int: 0; 1 if an operation of this call failed; 2 if there is no data space yet or config.yaml is wrong. A run
+        that was stopped by a signal and can be continued leaves with 75.
     """
     # One thread a process: jobs run in parallel, and BLAS threads that fight over cores cost more than they give.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -146,6 +147,11 @@ def main() -> int:
     if not (PROJECT / ".signac").exists():
         print("project/ holds no data space yet; fill it first: python init.py demo", file=sys.stderr)
         return 2
+    try:
+        load_config(PROJECT / "config.yaml")  # a mistake there is said once, not by every job
+    except SupercubeError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
     signal.signal(signal.SIGTERM, _exit_incomplete)
     signal.signal(signal.SIGUSR1, _exit_incomplete)
     began = time.time()

@@ -31,12 +31,15 @@ def test_classify_text_names_the_structure(crystal, capsys):
     assert "SC (100.0 %)" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["classify", "absent.gsd"], "absent.gsd does not exist"),
-    (["render", "absent.gsd", "-o", "out.png"], "absent.gsd does not exist"),
-    (["table", "--project", "nowhere"], "holds no data space"),
-    (["continue", "abc", "--hold", "3", "--project", "nowhere"], "holds no data space"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["classify", "absent.gsd"], "absent.gsd does not exist"),
+        (["render", "absent.gsd", "-o", "out.png"], "absent.gsd does not exist"),
+        (["table", "--project", "nowhere"], "holds no data space"),
+        (["continue", "abc", "--hold", "3", "--project", "nowhere"], "holds no data space"),
+    ],
+)
 def test_bad_input_is_one_sentence_and_exit_code_2(arguments, words, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2

@@ -102,6 +102,12 @@ def test_a_finished_job_goes_on_by_one_command(study):
     assert new.sp.initial.startswith("file:")
     words = run(study, "-m", "supercube", "continue", job.id[:6], "--hold", "0.2", code=2).stderr
     assert "expected a longer one" in words
+    assert "--hold" in run(study, "-m", "supercube", "continue", job.id[:6], "--hold", "nan", code=2).stderr
+    files = sorted((study / "project" / "files").iterdir())
+    for target in ("0.3", "nan", "0.99"):  # below the start, no number, above what can be reached
+        assert "target" in run(study, "-m", "supercube", "continue", job.id[:6], "--target", target, code=2).stderr
+    assert sorted((study / "project" / "files").iterdir()) == files
+    assert len(jobs_of(study)) == 4
 
 
 def test_a_killed_run_resumes_and_the_others_finish(study):
@@ -163,6 +169,15 @@ def test_status_needs_no_engine(study):
 
 def test_without_a_data_space_the_workflow_says_what_to_do(study):
     assert "python init.py demo" in run(study, "workflow.py", "status", code=2).stderr
+
+
+def test_a_wrong_config_is_said_once_and_fails_no_job(study):
+    run(study, "init.py", "tiny")
+    (study / "project" / "config.yaml").write_text("egnine: lammps\n")
+    done = run(study, "workflow.py", "run", code=2)
+    assert "egnine is not a known key" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert all("error" not in job.doc for job in jobs_of(study))
 
 
 def test_classify_and_render_plain_files(study):

@@ -231,7 +231,7 @@ def test_another_schema_version_is_refused(write: Any, project: Path):
         ({"initial": "SC", "expansion": 0.5}, "expansion 0.5"),
         ({"initial": "file:" + "0" * 64}, "does not exist"),
         ({"initial": "nothing.gsd"}, r"jobs\[1\]: .*nothing\.gsd does not exist"),
-        ({"ligand_length": 0.45, "roughness": 1e-6}, r"mine\.yaml, jobs\[1\]: .*beads"),
+        ({"ligand_length": 0.45, "roughness": 1e-6}, r"mine\.yaml, jobs\[1\]: roughness is 1e-06"),
         ({"evaporation_rate": 1, "target_packing_fraction": 0.1}, "is not above the 0.15"),
         ({"evaporation_rate": 1, "target_packing_fraction": 0.999}, "cannot be reached"),
     ],

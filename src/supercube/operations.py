@@ -19,7 +19,7 @@ from .configuration import Configuration, read_gsd, write_gsd
 from .errors import FileFormatError, IncompleteError, InputError, SupercubeError
 from .model.particles import Model, build_model
 from .protocol.schedule import Schedule, make_schedule
-from .statepoint import ProtocolSettings, StatePoint
+from .statepoint import SCHEMA_VERSION, ProtocolSettings, StatePoint
 
 #: Markers, relative to the job's folder; an operation is complete when its file exists.
 INITIAL = "initial.gsd"
@@ -275,6 +275,7 @@ def prolong(job: Any, hold_time: float) -> None:
         InputError: the new hold is not longer than the recorded one.
     """
     protocol = protocol_of(job)
+    longer = ProtocolSettings.parse(protocol.to_dict() | {"hold_time": hold_time}, "--hold")
     if hold_time <= protocol.hold_time:
         raise InputError(
             f"hold of job {job.id} is {protocol.hold_time:g} already; expected a longer one, got {hold_time:g}."
@@ -283,7 +284,7 @@ def prolong(job: Any, hold_time: float) -> None:
         Path(job.fn(marker)).unlink(missing_ok=True)
     for key in RESULT_KEYS:
         job.doc.pop(key, None)
-    job.doc["protocol"] = protocol.model_copy(update={"hold_time": hold_time}).model_dump()
+    job.doc["protocol"] = longer.to_dict()
 
 
 def densify(job: Any, target_packing_fraction: float) -> Any:
@@ -302,26 +303,29 @@ def densify(job: Any, target_packing_fraction: float) -> Any:
     state_point = state_point_of(job)
     if not Path(job.fn(EVAPORATED)).exists():
         raise FileFormatError(f"job {job.id} is not finished; expected a finished run to dry further from.")
-    *_, last = read_trajectory(Path(job.path))
+    if not state_point.evaporation_rate:
+        raise InputError(f"job {job.id} has evaporation_rate 0; expected a drying job to dry further.")
+    if not state_point.target_packing_fraction < target_packing_fraction < 1:
+        raise InputError(
+            f"target is {target_packing_fraction:g}; expected a packing fraction above the "
+            f"{state_point.target_packing_fraction:g} that job {job.id} has reached, and below 1."
+        )
+    protocol = protocol_of(job)
     files = Path(job.project.path) / "files"
+    values = state_point.to_dict() | {"expansion": 1.0, "target_packing_fraction": target_packing_fraction}
+    # Can the target be reached at all? Asked of a fluid start first, so that a refusal leaves no file behind.
+    check_initial(StatePoint.parse(values | {"initial": "fluid"}, "--target"), protocol.initial_packing_fraction, files)
+    *_, last = read_trajectory(Path(job.path))
     temporary = Path(job.fn("final.gsd"))
     write_gsd(temporary, last.with_(step=0))
     try:
-        values = state_point.to_dict() | {
-            "initial": store_file(temporary, files),
-            "expansion": 1.0,
-            "target_packing_fraction": target_packing_fraction,
-        }
+        values["initial"] = store_file(temporary, files)
     finally:
         temporary.unlink()
-    if not state_point.evaporation_rate:
-        raise InputError(f"job {job.id} has evaporation_rate 0; expected a drying job to dry further.")
     further = StatePoint.parse(values, f"job {job.id} dried further")
-    protocol = protocol_of(job)
-    check_initial(further, protocol.initial_packing_fraction, files)
     new = job.project.open_job(further.to_dict())
     new.init()
-    new.doc.update({"protocol": protocol.model_dump(), "continued_from": job.id, "schema_version": 1})
+    new.doc.update({"protocol": protocol.to_dict(), "continued_from": job.id, "schema_version": SCHEMA_VERSION})
     return new
 
 

@@ -30,7 +30,7 @@ from typing import Any
 
 from .config import read_yaml
 from .errors import InputError
-from .statepoint import SCHEMA_VERSION, ProtocolSettings, StatePoint, nearest_key
+from .statepoint import LEAST_BODIES, SCHEMA_VERSION, ProtocolSettings, StatePoint, nearest_key
 
 #: Turns the path of a user's GSD file, as written in the space, into ``file:SHA256``.
 StoreFile = Callable[[str], str]
@@ -279,6 +279,11 @@ def _check_starts(jobs: list[PlannedJob], staging: Path, files: Path) -> None:
     staged = {path.stem for path in staging.iterdir()}
     checked: set[tuple[StatePoint, float]] = set()
     for job in jobs:
+        if job.state_point.n_bodies < LEAST_BODIES:
+            raise InputError(
+                f"{job.where}: n_cubes and n_spheres make {job.state_point.n_bodies} particles; expected at least "
+                f"{LEAST_BODIES}, one with its neighbour shell, so that order can be told."
+            )
         start, fraction = job.state_point.model_copy(update={"replicate": 0}), job.protocol.initial_packing_fraction
         if (start, fraction) not in checked:
             is_staged = start.initial.removeprefix("file:") in staged

@@ -22,6 +22,8 @@ from .errors import InputError
 SCHEMA_VERSION = 1
 #: Seeds are positive and below this (LAMMPS requires less than 900,000,000 in several styles).
 LARGEST_SEED = 899_999_999
+#: Fewer particles have no order to tell: one particle and its six neighbours in a simple cubic crystal.
+LEAST_BODIES = 7
 
 _SIGNIFICANT_DIGITS = 12
 

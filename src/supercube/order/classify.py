@@ -26,6 +26,7 @@ from scipy.stats import chi2
 
 from ..configuration import Configuration
 from ..errors import InputError
+from ..statepoint import LEAST_BODIES
 from .cubatic import REPLICATES, cubatic_order
 from .matching import PARAMETERS, Match, match
 from .motion import Motion, average
@@ -57,8 +58,8 @@ GRAIN = 12.0
 AGREEMENT = 0.5
 #: Least share of all particles that makes a label the structure of the whole.
 MAJORITY = 0.5
-#: Fewer particles than this are no crystal: a particle and its six neighbours.
-MINIMUM = 7
+#: Fewer particles than this are no crystal.
+MINIMUM = LEAST_BODIES
 #: Spread per axis (degrees) above which cube axes are as good as random, where it would be 24.
 NO_DIRECTION = 17.0
 
