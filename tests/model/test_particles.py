@@ -56,6 +56,16 @@ def test_shorter_ligands_need_shorter_steps(make_state_point):
     assert steps[0] < steps[2] / 2
 
 
+def test_the_record_for_the_document(make_state_point):
+    record = build_model(make_state_point(ligand_length=0.1)).describe()
+    assert record["beads"] == 69
+    assert record["bead_spacing"] == pytest.approx((1 - 2 * 0.1) / 4)  # five beads an edge
+    assert record["bead_radii"][0] == 0.1
+    assert record["roughness"] <= 0.02
+    spheres = build_model(make_state_point(n_cubes=0, n_spheres=3, size_ratio=0.5)).describe()
+    assert (spheres["beads"], spheres["bead_spacing"]) == (0, None)
+
+
 def test_hash_changes_with_the_physics_only(make_state_point):
     base = build_model(make_state_point()).hash
     assert base == build_model(make_state_point(n_cubes=27, replicate=3)).hash

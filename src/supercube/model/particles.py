@@ -145,6 +145,7 @@ class Model:
         return {
             "beads": cube[0].n_beads if cube else 0,
             "bead_radii": sorted({round(float(r), 6) for r in cube[0].radii if r > 0}) if cube else [],
+            "bead_spacing": _edge_spacing(cube[0]) if cube else None,
             "sigma": self.sigma,
             "roughness": None if self.roughness is None else round(self.roughness, 6),
             "dent": None if self.dent is None else round(self.dent, 6),
@@ -167,6 +168,14 @@ class Model:
 def _beads_of_a_face(body: Body) -> int:
     touching = (body.radii > 0) & (body.positions[:, 2] + body.radii > 0.5 - 1e-9)
     return int(touching.sum())
+
+
+def _edge_spacing(body: Body) -> float:
+    """Distance of neighbouring beads along an edge, which carries the smallest beads."""
+    edge = body.positions[body.radii == body.radii[body.radii > 0].min()]
+    corner = edge[np.lexsort(edge.T)[0]]
+    along = np.sort(np.linalg.norm(edge - corner, axis=1))
+    return round(float(along[1]), 9)
 
 
 def cube_body(ligand_length: float, roughness: float) -> tuple[Body, float, float, str]:
