@@ -7,7 +7,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from supercube.engines.run import RunOptions, simulate
+from supercube.engines.run import RunOptions, progress_style, simulate
 from supercube.engines.segments import read_log, read_trajectory
 from supercube.errors import CheckpointError, IncompleteError
 
@@ -95,7 +95,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from supercube.engines.base import thermal_state
-from supercube.engines.run import RunOptions, simulate
+from supercube.engines.run import RunOptions, progress_style, simulate
 from supercube.model.particles import build_model
 from supercube.protocol.initial import random_fluid
 from supercube.protocol.schedule import make_schedule
@@ -149,3 +149,22 @@ def test_sigkill_loses_nothing_that_was_checkpointed(tmp_path):
     assert np.all(np.diff(steps) > 0)
     assert steps[0] == 0
     assert len(list(tmp_path.glob("trajectory-*.gsd"))) == 2
+
+
+@pytest.mark.parametrize(("style", "words"), [("lines", "steps/s"), ("bar", "step/s"), ("off", "")])
+def test_progress_says_rate_and_time_left(dry, capsys, style, words):
+    dry(options=RunOptions(log_period=50, frames=8, progress=style, label="job"))
+    shown = capsys.readouterr().err
+    assert words in shown
+    assert bool(shown) == bool(words)
+    if style == "lines":
+        assert "100.0 %" in shown
+        assert "0:00 left" in shown
+
+
+def test_progress_style_follows_the_environment(monkeypatch):
+    for style in ("bar", "lines", "off"):
+        monkeypatch.setenv("SUPERCUBE_PROGRESS", style)
+        assert progress_style() == style
+    monkeypatch.delenv("SUPERCUBE_PROGRESS")
+    assert progress_style() == "lines"  # pytest's stderr is no terminal
