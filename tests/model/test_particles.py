@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from supercube.model.particles import STIFFNESS_LIMIT, build_model
+from supercube.model.particles import SINGLE_BEAD, STIFFNESS_LIMIT, build_model
 from supercube.model.shapes import Spherocube
 
 
@@ -48,6 +48,24 @@ def test_time_step_comes_from_the_stiffest_contact(make_state_point):
     assert k_over_m == pytest.approx(57.146 * together / 0.4**2, rel=1e-4)
     exact = STIFFNESS_LIMIT / math.sqrt(k_over_m)
     assert 0.9 * exact < model.time_step <= exact
+
+
+def test_one_bead_in_a_collision_is_as_stiff_as_several_that_share_it():
+    # U'' of one bead where n beads hold 10 kT together; x = (sigma/s)^6 solves 4 x^2 - 4 x + 1 = 10/n.
+    def stiffness(n):
+        x = (1 + math.sqrt(10 / n)) / 2
+        return 4 * (156 * x**2 - 42 * x) * x ** (1 / 3) / 57.146
+
+    assert stiffness(1) == pytest.approx(52, abs=1)
+    for n in (14, 21):
+        assert stiffness(1) / stiffness(n) <= SINGLE_BEAD + 0.5
+
+
+def test_light_spheres_need_shorter_steps(make_state_point):
+    heavy, light = (build_model(make_state_point(n_spheres=8, size_ratio=x)) for x in (0.5, 2.0))
+    assert heavy.stiffest_contact[0] == "cube-cube"
+    assert light.stiffest_contact[0] in ("cube-sphere", "sphere-sphere")
+    assert light.time_step < heavy.time_step
 
 
 def test_shorter_ligands_need_shorter_steps(make_state_point):

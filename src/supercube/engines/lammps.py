@@ -107,7 +107,10 @@ class LammpsEngine(Engine):
         try:
             self._lmp.commands_string(text)
         except Exception as error:
-            raise EngineError(f"LAMMPS stopped: {str(error).strip().splitlines()[0]}") from error
+            reason = str(error).strip().splitlines()[0].removeprefix("ERROR: ")
+            hint = any(words in reason for words in ("Lost atoms", "Rigid body atoms", "Non-numeric"))
+            remedy = "; bodies were pressed into each other: dry more slowly, to a lower target, or start looser"
+            raise EngineError(f"LAMMPS stopped: {reason}{remedy if hint else ''}") from error
 
     def _build(self, state: State, time_step: float, seed: int, scratch: Path) -> None:
         lx, ly, lz = (float(length) / 2 for length in state.configuration.box[:3])
