@@ -14,6 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+# One thread a process: jobs run in parallel, and BLAS threads that fight over cores cost more than they give. numpy
+# reads this when it is imported, so it stands before everything that does.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 from flow import FlowProject, aggregator
 
 from supercube import operations
@@ -62,8 +67,9 @@ def _attempt(function: Any, job: Any) -> None:
     except IncompleteError as stop:
         print(f"{job.id[:8]}: {stop}", file=sys.stderr)
         if stop.by_signal:
-            if multiprocessing.parent_process() is not None:
-                os.kill(os.getppid(), signal.SIGTERM)  # a pool that lost a worker would wait for it for ever
+            parent = multiprocessing.parent_process()
+            if parent is not None and parent.pid is not None:
+                os.kill(parent.pid, signal.SIGTERM)  # a pool that lost a worker would wait for it for ever
             raise SystemExit(stop.exit_code) from None
     except SupercubeError as error:
         print(f"{job.id[:8]}: {error}", file=sys.stderr)
@@ -130,7 +136,10 @@ def phase_map(*jobs: Any) -> None:
 
 
 def _exit_incomplete(_number: int, _frame: Any) -> None:
-    # Leaving through an exception lets the process pool end its workers, which checkpoint before they go.
+    # Leaving through an exception lets the process pool end its workers, which checkpoint before they go; a second
+    # signal, such as the one a stopping worker sends here, must not cut that short.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     raise SystemExit(IncompleteError.exit_code)
 
 
@@ -141,9 +150,6 @@ def main() -> int:
         int: 0; 1 if an operation of this call failed; 2 if there is no data space yet or config.yaml is wrong. A run
         that was stopped by a signal and can be continued leaves with 75.
     """
-    # One thread a process: jobs run in parallel, and BLAS threads that fight over cores cost more than they give.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if not (PROJECT / ".signac").exists():
         print("project/ holds no data space yet; fill it first: python init.py demo", file=sys.stderr)
         return 2

@@ -100,6 +100,7 @@ def test_a_finished_job_goes_on_by_one_command(study):
     assert new.doc["continued_from"] == job.id
     assert new.doc["packing_fraction"] == pytest.approx(0.5, rel=1e-5)
     assert new.sp.initial.startswith("file:")
+    assert "0 added, 3 already there" in run(study, "init.py", "tiny").stdout
     words = run(study, "-m", "supercube", "continue", job.id[:6], "--hold", "0.2", code=2).stderr
     assert "expected a longer one" in words
     assert "--hold" in run(study, "-m", "supercube", "continue", job.id[:6], "--hold", "nan", code=2).stderr

@@ -27,6 +27,10 @@ class EngineError(SupercubeError, RuntimeError):
     """An MD engine is missing or failed."""
 
 
+class LockedError(EngineError):
+    """Another process runs this job; nothing is wrong with the job."""
+
+
 class CheckpointError(EngineError):
     """A checkpoint does not belong to the run that wants to continue from it."""
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from .config import Config, load_config
 from .configuration import Configuration, read_gsd, write_gsd
-from .errors import FileFormatError, IncompleteError, InputError, SupercubeError
+from .errors import FileFormatError, IncompleteError, InputError, LockedError, SupercubeError
 from .model.particles import Model, build_model
 from .protocol.schedule import Schedule, make_schedule
 from .statepoint import SCHEMA_VERSION, ProtocolSettings, StatePoint
@@ -45,6 +45,8 @@ RESULT_KEYS = (
     "orientation_fwhm_deg",
     "o_site_angle_deg",
     "mobile_fraction",
+    "pressure",
+    "pressure_sem",
 )
 
 
@@ -88,21 +90,28 @@ def _body_volume(model: Model, configuration: Configuration) -> float:
 def recording_errors(job: Any) -> Iterator[None]:
     """Put a failure's sentence into ``job.doc.error`` and take the results away; clear it on success.
 
-    An incomplete run is no failure: it continues next time.
+    An incomplete run is no failure, for it continues next time; nor is a job that another process runs.
     """
     try:
         yield
-    except IncompleteError:
+    except (IncompleteError, LockedError):
         raise
     except SupercubeError as error:
-        for key in RESULT_KEYS:
-            job.doc.pop(key, None)
-        job.doc["error"] = str(error)
+        _forget_results(job)
         Path(job.fn(FAILED)).touch()
+        job.doc["error"] = str(error)
         raise
     if job.isfile(FAILED):
         job.doc.pop("error", None)
         Path(job.fn(FAILED)).unlink()
+
+
+def _forget_results(job: Any) -> None:
+    # Markers before results, so that a crash in between never leaves a job that looks finished and has no answer.
+    for marker in (PICTURE, ORDER):
+        Path(job.fn(marker)).unlink(missing_ok=True)
+    for key in RESULT_KEYS:
+        job.doc.pop(key, None)
 
 
 def build(job: Any) -> None:
@@ -178,12 +187,18 @@ def classify(job: Any) -> None:
     frames = list(read_trajectory(Path(job.path)))
     model = build_model(state_point_of(job))
     schedule = schedule_of(job, model, read_gsd(job.fn(INITIAL)))
-    last = [f for f in frames if f.step >= schedule.end_of_drying][-CLASSIFIED_FRAMES:] or frames[-1:]
+    if frames[-1].step != schedule.total_steps:
+        raise FileFormatError(
+            f"job {job.id}: the trajectory ends at step {frames[-1].step}, but the run at {schedule.total_steps}; "
+            f"restore the missing segment, or delete checkpoint/ to run the job again."
+        )
+    last = [f for f in frames if f.step >= schedule.end_of_drying][-CLASSIFIED_FRAMES:]
     order = classify_frames(last)
     series: dict[str, Any] = dict(order_series(frames))
     body_volume = _body_volume(model, frames[-1])
     series["time"] = series["step"] * schedule.time_step
     series["packing_fraction"] = np.array([body_volume / frame.volume for frame in frames])
+    pressure, pressure_sem = _mean(read_log(Path(job.path)), "pressure", schedule.end_of_drying)
     job.doc.update(
         {
             "structure": order.structure,
@@ -196,7 +211,8 @@ def classify(job: Any) -> None:
             "orientation_fwhm_deg": order.orientation_fwhm_deg,
             "o_site_angle_deg": order.o_site_angle_deg,
             "mobile_fraction": order.mobile_fraction,
-            "pressure": _mean(read_log(Path(job.path)), "pressure", schedule.end_of_drying),
+            "pressure": pressure,
+            "pressure_sem": pressure_sem,
         }
     )
     temporary = Path(job.fn(ORDER + ".part"))
@@ -205,9 +221,12 @@ def classify(job: Any) -> None:
     temporary.replace(job.fn(ORDER))
 
 
-def _mean(log: dict[str, Any], column: str, first_step: int) -> float | None:
+def _mean(log: dict[str, Any], column: str, first_step: int) -> tuple[float | None, float | None]:
+    """Mean over the hold and its standard error from ten blocks, which are longer than the pressure remembers."""
     values = log[column][log["step"] > first_step]
-    return float(values.mean()) if len(values) else None
+    blocks = [block.mean() for block in np.array_split(values, 10)] if len(values) >= 10 else []
+    error = float(np.std(blocks, ddof=1) / np.sqrt(len(blocks))) if blocks else None
+    return float(values.mean()) if len(values) else None, error
 
 
 def render(job: Any) -> None:
@@ -274,17 +293,20 @@ def prolong(job: Any, hold_time: float) -> None:
     Raises:
         InputError: the new hold is not longer than the recorded one.
     """
+    from .engines.checkpoint import job_lock
+
     protocol = protocol_of(job)
     longer = ProtocolSettings.parse(protocol.to_dict() | {"hold_time": hold_time}, "--hold")
     if hold_time <= protocol.hold_time:
         raise InputError(
             f"hold of job {job.id} is {protocol.hold_time:g} already; expected a longer one, got {hold_time:g}."
         )
-    for marker in (PICTURE, ORDER, EVAPORATED):  # in this order, so that a crash in between leaves no stale result
-        Path(job.fn(marker)).unlink(missing_ok=True)
-    for key in RESULT_KEYS:
-        job.doc.pop(key, None)
-    job.doc["protocol"] = longer.to_dict()
+    with job_lock(Path(job.path)):  # a running process would finish with the old hold and call it done
+        _forget_results(job)
+        Path(job.fn(EVAPORATED)).unlink(missing_ok=True)
+        # What the space said, so that init.py still recognises the job.
+        job.doc.setdefault("space_hold_time", protocol.hold_time)
+        job.doc["protocol"] = longer.to_dict()
 
 
 def densify(job: Any, target_packing_fraction: float) -> Any:

@@ -58,9 +58,13 @@ def test_a_damaged_slot_falls_back_to_the_one_before(checkpoint, mixture, damage
     else:
         path.write_bytes(damage)
     assert checkpoint.load()[0].configuration.step == 10
-    # The next save must overwrite the damaged slot and keep the good one until then.
+    # The next save goes to the damaged slot: were it killed before its manifest, the good one would still be there.
+    manifest = checkpoint.folder / "manifest.json"
+    before = manifest.read_bytes()
     checkpoint.save(at(mixture[1], 15), {"wall_seconds": 0.0})
     assert checkpoint.load()[0].configuration.step == 15
+    manifest.write_bytes(before)
+    assert checkpoint.load()[0].configuration.step == 10
 
 
 def test_a_slot_that_was_written_without_its_manifest_is_not_trusted(checkpoint, mixture):

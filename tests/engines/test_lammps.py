@@ -51,6 +51,22 @@ def test_energy_is_the_formula_after_a_run(start, mixture, plan):
     assert engine.measure().potential_energy == pytest.approx(expected, rel=1e-7)
 
 
+def test_energy_and_pressure_are_the_formula_while_drying_fast(start, make_state_point, plan):
+    model = build_model(make_state_point(n_cubes=27))
+    state = thermal_state(model, random_fluid(27, 0, 1.0, 0.2, 0.25, 5), 5)
+    schedule = plan(model, state, peclet=400.0, target_packing_fraction=0.6)
+    engine = start(model, state)
+    engine.advance(schedule.equilibration_steps, schedule)
+    for _ in range(6):
+        engine.advance(500, schedule)
+        thermo, now = engine.measure(), engine.state()
+        assert thermo.potential_energy == pytest.approx(potential_energy(model, now.configuration), rel=1e-9)
+        # The same state in a fresh engine, whose forces belong to its box: another way to the virial.
+        fresh = start(model, now).measure()
+        assert thermo.potential_energy == pytest.approx(fresh.potential_energy, rel=1e-6, abs=1e-9)
+        assert thermo.pressure == pytest.approx(fresh.pressure, rel=1e-6)
+
+
 def test_state_survives_the_round_trip(start, mixture):
     model, state = mixture
     turned = Rotation.random(len(state.configuration), rng=3).as_quat(scalar_first=True)

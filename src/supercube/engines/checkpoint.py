@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from ..configuration import Configuration
-from ..errors import CheckpointError, EngineError
+from ..errors import CheckpointError, LockedError
 from .base import State
 
 _SLOTS = ("a.npz", "b.npz")
@@ -102,7 +102,8 @@ class Checkpoint:
         """
         self.folder.mkdir(exist_ok=True)
         manifest = self._manifest()
-        entries = {e["slot"]: e for e in manifest.get("slots", []) if (self.folder / e["slot"]).exists()}
+        # A damaged slot counts as the oldest: the good one must survive until the new one is complete.
+        entries = {e["slot"]: e for e in manifest.get("slots", []) if self._verified(e) is not None}
         slot = min(_SLOTS, key=lambda name: entries[name]["step"] if name in entries else -1)
         data = pack(state)
         _write(self.folder / slot, data)
@@ -127,14 +128,19 @@ class Checkpoint:
             return None
         self._check_identity(manifest["identity"])
         for entry in sorted(manifest["slots"], key=lambda e: -int(e["step"])):
-            path = self.folder / entry["slot"]
-            data = path.read_bytes() if path.exists() else b""
-            if hashlib.sha256(data).hexdigest() == entry["sha256"]:
+            data = self._verified(entry)
+            if data is not None:
                 return unpack(data), entry["record"]
         raise CheckpointError(
             f"{self.folder}: neither slot matches the sha256 in its manifest, so there is nothing safe to continue "
             f"from; delete the folder to start this job again."
         )
+
+    def _verified(self, entry: dict[str, Any]) -> bytes | None:
+        """The bytes of a slot if they are those its manifest entry describes."""
+        path = self.folder / entry["slot"]
+        data = path.read_bytes() if path.exists() else b""
+        return data if hashlib.sha256(data).hexdigest() == entry["sha256"] else None
 
     def _check_identity(self, found: dict[str, Any]) -> None:
         for key, expected in self.identity.items():
@@ -171,7 +177,7 @@ def job_lock(folder: Path) -> Iterator[None]:
     here.
 
     Raises:
-        EngineError: another process holds the job.
+        LockedError: another process holds the job.
     """
     path = folder / "lock.json"
     mine = {"host": socket.gethostname(), "pid": os.getpid()}
@@ -182,7 +188,7 @@ def job_lock(folder: Path) -> Iterator[None]:
         except FileExistsError:
             _remove_if_stale(path, mine["host"])
     else:
-        raise EngineError(f"{folder} was locked by another process just now; try again.")
+        raise LockedError(f"{folder} was locked by another process just now; try again.")
     with os.fdopen(descriptor, "w") as handle:
         json.dump(mine, handle)
     try:
@@ -202,7 +208,7 @@ def _remove_if_stale(path: Path, host: object) -> None:
     if holder.get("host") == host and not (pid > 0 and _is_alive(pid)):
         path.unlink(missing_ok=True)
         return
-    raise EngineError(
+    raise LockedError(
         f"{path.parent} is being run by process {pid} on {holder.get('host')}; wait for it, or delete {path} if that "
         f"process is gone."
     )

