@@ -26,8 +26,8 @@ install: $(VENV)/installed
 
 demo: install
 	$(BIN)/python init.py demo
-	TQDM_DISABLE=1 SUPERCUBE_PROGRESS=$${SUPERCUBE_PROGRESS:-lines} $(BIN)/python workflow.py run --parallel $(CORES)
-	$(BIN)/supercube table
+	TQDM_DISABLE=1 SUPERCUBE_PROGRESS=$${SUPERCUBE_PROGRESS:-lines} $(BIN)/python workflow.py run --parallel $(CORES); \
+		code=$$?; $(BIN)/supercube table; exit $$code
 
 test: install
 	$(BIN)/python -m pytest

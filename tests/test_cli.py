@@ -36,6 +36,8 @@ def test_classify_text_names_the_structure(crystal, capsys):
     [
         (["classify", "absent.gsd"], "absent.gsd does not exist"),
         (["render", "absent.gsd", "-o", "out.png"], "absent.gsd does not exist"),
+        (["classify", "."], "is a folder"),
+        (["bench", "--steps", "0"], "--steps is 0"),
         (["table", "--project", "nowhere"], "holds no data space"),
         (["continue", "abc", "--hold", "3", "--project", "nowhere"], "holds no data space"),
     ],
@@ -78,7 +80,8 @@ def test_doctor_is_healthy_and_measures_it(capsys):
 def test_table_shows_results_gaps_and_errors():
     row = {
         "job": "0123456789abcdef", "n_cubes": 8, "n_spheres": 2, "size_ratio": 0.5, "ligand_length": 0.1,
-        "evaporation_rate": 0.0, "initial": "ABO3", "expansion": 1.03, "beads": 69, "measured_roughness": 0.0122,
+        "evaporation_rate": 0.0, "initial": "ABO3", "expansion": 1.03, "replicate": 0,
+        "beads": 69, "measured_roughness": 0.0122,
         "packing_fraction": 0.7, "structure": "ABO3", "structure_fraction": 0.97, "cubatic_order": 0.5,
         "steps_per_second": 1000.4, "error": None,
     }  # fmt: skip

@@ -114,6 +114,7 @@ def test_slightly_outside_is_wrapped(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"typeid": [0, 7]}, r"\(1\) have a type number beyond the 2 listed types"),
         ({"types": ["cube", "rod"]}, "type rod; expected cube and/or sphere"),
         ({"position": [[np.nan, 0, 0], [1, 1, 1]]}, r"1 particle\(s\) \(0\) have NaN"),
         ({"position": [[0, 0, 0], [2.6, 1, 1]]}, r"\(1\) lie outside the box by up to 0\.02 of its length"),

@@ -138,6 +138,28 @@ def test_a_killed_run_resumes_and_the_others_finish(study):
     assert again[0] == steps[-1]
 
 
+def test_a_parallel_run_stops_checkpointed_and_leaves_nobody_behind(study):
+    slow = TINY.replace("evaporation_rate: 2000", "evaporation_rate: 2, replicate: [0, 1]")
+    (study / "project" / "spaces" / "tiny.yaml").write_text(slow)
+    run(study, "init.py", "tiny")
+    drying = [job for job in jobs_of(study) if job.sp.initial == "fluid"]
+    run(study, "workflow.py", "run", "-o", "build", "equilibrate", "-j", *(job.id for job in drying))
+    command = [sys.executable, "workflow.py", "run", "-o", "evaporate", "--parallel", "2", "-j"]
+    process = subprocess.Popen(
+        [*command, *(job.id for job in drying)], cwd=study, stderr=subprocess.PIPE, start_new_session=True
+    )
+    while not all(job.isfile("lock.json") for job in drying):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 75, errors
+    assert b"Traceback" not in errors
+    assert not any(job.isfile("lock.json") for job in drying)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)  # no worker is left
+
+
 def test_one_failing_job_leaves_its_sentence_and_does_not_stop_the_others(study):
     run(study, "init.py", "tiny")
     run(study, "workflow.py", "run", "-o", "build")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .errors import InputError, SupercubeError
+from .errors import FileFormatError, InputError, SupercubeError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SupercubeError as error:
         print(f"supercube: {error}", file=sys.stderr)
         return error.exit_code
+    except PermissionError as error:
+        print(f"supercube: {error.filename} cannot be written or read: {error.strerror}", file=sys.stderr)
+        return InputError.exit_code
     except BrokenPipeError:  # the reader (head, less) has seen enough
         return 0
     return int(code or 0)
@@ -79,10 +82,17 @@ def _classify(options: argparse.Namespace) -> None:
     from .configuration import read_gsd
     from .order import classify
 
-    order = classify(read_gsd(options.file, options.frame))
     if options.labels:
         _writable(options.labels)
-        np.save(options.labels, order.labels)
+    try:
+        order = classify(read_gsd(options.file, options.frame))
+    except FileFormatError:
+        raise
+    except InputError as error:
+        raise InputError(f"{options.file}: {error}") from error
+    if options.labels:
+        with open(options.labels, "wb") as handle:  # np.save would add .npy to a name without it
+            np.save(handle, order.labels)
     keys = ("structure", "fractions", "n_cubes", "n_spheres", "lattice_constant", "cubatic_order")
     answer = {key: getattr(order, key) for key in keys}
     if options.json:
@@ -108,10 +118,14 @@ def _render(options: argparse.Namespace) -> None:
     except InputError as error:
         print(f"supercube: coloured by species, since order is undefined here: {error}", file=sys.stderr)
         labels = None
+    if not 50 <= options.size <= 8000:
+        raise InputError(f"--size is {options.size}; expected 50 to 8000 pixels.")
     render(configuration, options.output, labels, size=(options.size, options.size))
 
 
 def _writable(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path} cannot be written: it is a folder; expected a file name.")
     if not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: the folder {path.parent} does not exist.")
 
@@ -131,6 +145,8 @@ def _doctor(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> None:
     from .bench import overhead
 
+    if options.steps < 1000:
+        raise InputError(f"--steps is {options.steps}; expected at least 1000, or the rates mean nothing.")
     found = overhead(options.steps)
     print(f"64 cubes drying, {found['steps']:.0f} steps, {found['rounds']:.0f} rounds in alternating order, medians:")
     print(f"  through supercube   {found['package']:8.0f} steps/s")
@@ -161,6 +177,7 @@ _COLUMNS = (
     ("lambda", "ligand_length", "g"),
     ("Pe", "evaporation_rate", "g"),
     ("start", "start", ""),
+    ("repl", "replicate", "d"),
     ("beads", "beads", "d"),
     ("roughness", "measured_roughness", ".3f"),
     ("phi", "packing_fraction", ".3f"),

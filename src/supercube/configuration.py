@@ -213,6 +213,8 @@ def open_trajectory(path: str | os.PathLike[str]) -> Any:
     import gsd.hoomd
 
     path = Path(path)
+    if path.is_dir():
+        raise FileFormatError(f"{path} is a folder; expected a GSD file.")
     if not path.is_file():
         raise FileFormatError(f"{path} does not exist; expected a GSD file.")
     if path.stat().st_size == 0:
@@ -237,6 +239,9 @@ def from_frame(frame: Any, where: str) -> Configuration:
         raise FileFormatError(f"{where} has the box {box.tolist()}; expected a three-dimensional periodic box.")
     typeid = np.array(particles.typeid, dtype=np.int32)
     types = list(particles.types)
+    bad = np.flatnonzero(typeid >= len(types))
+    if len(bad):
+        raise FileFormatError(f"{where}: {_first(bad)} have a type number beyond the {len(types)} listed types.")
     foreign = sorted({types[i] for i in np.unique(typeid)} - set(GSD_SPECIES))
     if foreign:
         raise FileFormatError(f"{where} holds particles of type {', '.join(foreign)}; expected cube and/or sphere.")

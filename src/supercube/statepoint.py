@@ -182,6 +182,11 @@ class StatePoint(StrictModel):
                 f"size_ratio is {self.size_ratio:g} but there are no spheres; expected 1.0 (or leave it out), "
                 "so that equal jobs have equal ids."
             )
+        if self.n_spheres and self.sphere_diameter <= 2 * self.ligand_length:
+            raise ValueError(
+                f"size_ratio {self.size_ratio:g} makes spheres of diameter {self.sphere_diameter:.3g}, no more than "
+                f"two ligand shells of {self.ligand_length:g}; expected less than {0.5 / self.ligand_length:.3g}."
+            )
         return self
 
     @model_validator(mode="after")

@@ -106,7 +106,7 @@ def thermal_state(model: Model, configuration: Configuration, seed: int) -> Stat
 
 
 def choose(name: str, device: str = "auto", ranks: int = 1) -> type[Engine]:
-    """The engine class of that name; ``auto`` takes the first that is installed.
+    """The engine class of that name; ``auto`` takes LAMMPS, the only one in this version.
 
     Args:
         name: auto, hoomd or lammps.
