@@ -162,7 +162,11 @@ def main() -> int:
     signal.signal(signal.SIGUSR1, _exit_incomplete)
     began = time.time()
     project = Supercube.get_project(path=str(PROJECT))
-    project.main()
+    try:
+        project.main()
+    except LookupError as error:  # signac's answer to an unknown job id
+        print(f"no such job ({error}); expected ids as in: supercube table", file=sys.stderr)
+        return 2
     markers = (PROJECT / "workspace").glob(f"*/{operations.FAILED}")
     failures = [path for path in markers if path.stat().st_mtime >= began]
     if failures:

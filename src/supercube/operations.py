@@ -96,10 +96,12 @@ def recording_errors(job: Any) -> Iterator[None]:
         yield
     except (IncompleteError, LockedError):
         raise
-    except SupercubeError as error:
+    except (SupercubeError, OSError) as error:
         _forget_results(job)
         Path(job.fn(FAILED)).touch()
         job.doc["error"] = str(error)
+        if isinstance(error, OSError):  # a full disk, a lost mount: the job's failure, not the program's
+            raise SupercubeError(str(error)) from error
         raise
     if job.isfile(FAILED):
         job.doc.pop("error", None)

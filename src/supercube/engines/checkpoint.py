@@ -180,33 +180,47 @@ def job_lock(folder: Path) -> Iterator[None]:
         LockedError: another process holds the job.
     """
     path = folder / "lock.json"
-    mine = {"host": socket.gethostname(), "pid": os.getpid()}
-    for _ in range(2):
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-            break
-        except FileExistsError:
-            _remove_if_stale(path, mine["host"])
-    else:
-        raise LockedError(f"{folder} was locked by another process just now; try again.")
-    with os.fdopen(descriptor, "w") as handle:
-        json.dump(mine, handle)
+    host, pid = socket.gethostname(), os.getpid()
+    # A hard link appears whole or not at all, so nobody ever reads a lock without its content.
+    mine = folder / f"lock.json.{host}.{pid}"
+    mine.write_text(json.dumps({"host": host, "pid": pid}))
+    try:
+        for _ in range(2):
+            try:
+                os.link(mine, path)
+                break
+            except FileExistsError:
+                _remove_if_stale(path, host, pid)
+        else:
+            raise LockedError(f"{folder} was locked by another process just now; try again.")
+    finally:
+        mine.unlink(missing_ok=True)
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
 
 
-def _remove_if_stale(path: Path, host: object) -> None:
+def _remove_if_stale(path: Path, host: str, me: int) -> None:
     try:
-        holder = json.loads(path.read_text())
-        pid = int(holder["pid"])
+        text = path.read_text()
     except FileNotFoundError:
         return
+    try:
+        holder = json.loads(text)
+        pid = int(holder["pid"])
     except (ValueError, KeyError, TypeError):
-        holder, pid = {"host": host}, -1  # its writer died between creating and filling it
+        holder, pid = {"host": host}, -1  # damaged: no process ever leaves it so
     if holder.get("host") == host and not (pid > 0 and _is_alive(pid)):
-        path.unlink(missing_ok=True)
+        # Two processes may both have read the stale lock; renaming it away succeeds for one, and what it took away
+        # is given back if the other was faster and had put its own there.
+        taken = path.with_name(f"lock.json.stale.{me}")
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(taken)
+            if taken.read_text() != text:
+                with contextlib.suppress(FileExistsError):
+                    os.link(taken, path)
+            taken.unlink()
         return
     raise LockedError(
         f"{path.parent} is being run by process {pid} on {holder.get('host')}; wait for it, or delete {path} if that "
