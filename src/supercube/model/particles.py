@@ -90,12 +90,6 @@ class Model:
     dent: float | None
     bead_hash: str | None
 
-    @cached_property
-    def bead_radii(self) -> tuple[float, ...]:
-        """Distinct bead radii over all species, sorted; an engine makes one bead type of each."""
-        values = np.concatenate([body.radii for body in self.bodies])
-        return tuple(float(r) for r in np.unique(np.round(values, 12)))
-
     @property
     def reduced_cutoff(self) -> float:
         """Range of the potential in s = r - Delta: 2^(1/6) sigma."""
