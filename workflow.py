@@ -143,6 +143,24 @@ def _exit_incomplete(_number: int, _frame: Any) -> None:
     raise SystemExit(IncompleteError.exit_code)
 
 
+def _workers_start_with_default_signals() -> None:
+    # The pool ends its idle workers with SIGTERM. A handler of Python inherited from here runs only between two
+    # bytecodes, so a worker that is just about to wait for its next task would sleep on, and the run would never end.
+    # A simulation installs its own handler while it runs. Until the worker has put the default back, signals wait.
+    stops = (signal.SIGTERM, signal.SIGUSR1)
+
+    def child() -> None:
+        for number in stops:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
+
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, stops),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, stops),
+        after_in_child=child,
+    )
+
+
 def main() -> int:
     """Run signac-flow's command line on the project beside this file.
 
@@ -160,6 +178,7 @@ def main() -> int:
         return error.exit_code
     signal.signal(signal.SIGTERM, _exit_incomplete)
     signal.signal(signal.SIGUSR1, _exit_incomplete)
+    _workers_start_with_default_signals()
     began = time.time()
     project = Supercube.get_project(path=str(PROJECT))
     try:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 import signac
 
+#: Seconds after which a command hangs: these take a few each on an idle machine.
+LONGEST = 300
 ROOT = Path(__file__).resolve().parent.parent
 
 TINY = """
@@ -40,9 +43,16 @@ def study(tmp_path):
 def run(study, *arguments, code=0, **environment):
     command = [sys.executable, *arguments]
     environment = {**os.environ, **environment}
-    done = subprocess.run(command, cwd=study, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
+    with subprocess.Popen(
+        command, cwd=study, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, process_group=0
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # workers of a pool, too, hold the pipes
+            pytest.fail(f"{' '.join(arguments)} hung: {process.communicate()}")
+    assert process.returncode == code, out + err
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def jobs_of(study):
@@ -158,6 +168,25 @@ def test_a_parallel_run_stops_checkpointed_and_leaves_nobody_behind(study):
     assert not any(job.isfile("lock.json") for job in drying)
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)  # no worker is left
+
+
+def test_a_parallel_run_of_many_passes_always_ends(study):
+    # Every pass ends a pool; idle workers must not outlive its SIGTERM (with an inherited handler, one in some dozens
+    # slept on for ever).
+    run(study, "init.py", "tiny")
+    loop = """
+        import sys, workflow
+        workflow._workers_start_with_default_signals()
+        signal = workflow.signal
+        signal.signal(signal.SIGTERM, workflow._exit_incomplete)
+        for _ in range(200):
+            with workflow.multiprocessing.Pool(2) as pool:
+                assert pool.apply(signal.getsignal, (signal.SIGTERM,)) == signal.SIG_DFL
+                results = [pool.apply_async(abs, (-k,)) for k in range(3)]
+                assert [result.get() for result in results] == [0, 1, 2]
+        print("ended")
+    """
+    assert "ended" in run(study, "-c", textwrap.dedent(loop)).stdout
 
 
 def test_one_failing_job_leaves_its_sentence_and_does_not_stop_the_others(study):

@@ -127,7 +127,9 @@ def simulate(
         folder / "checkpoint",
         {"engine": engine_class.name, "model_hash": model.hash, "n": len(start.configuration)},
     )
-    with job_lock(folder):
+    stop = _Stop()
+    # Listening begins before the lock is taken: a signal while the engine is being built must leave no lock behind.
+    with stop.listening(), job_lock(folder):
         found = checkpoint.load()
         nothing: dict[str, Any] = {"wall_seconds": 0.0}
         state, record = found if found is not None else (start, nothing)
@@ -139,7 +141,7 @@ def simulate(
         noise = (seed + _SEED_STRIDE * (step // STEP_UNIT)) % _LARGEST_SEED + 1
         engine = engine_class(model, state, time_step=schedule.time_step, seed=noise)
         try:
-            return _Run(folder, model, schedule, engine, checkpoint, options, record).to(until)
+            return _Run(folder, model, schedule, engine, checkpoint, options, record).to(until, stop)
         finally:
             engine.close()
 
@@ -171,15 +173,14 @@ class _Run:
             "hold": _whole(min(period, schedule.hold_steps // HOLD_FRAMES)),
         }
 
-    def to(self, until: int) -> RunResult:
+    def to(self, until: int, stop: _Stop) -> RunResult:
         """Run, and return what was done; the files are closed and checkpointed whatever happens but a crash."""
-        stop = _Stop()
         began = time.monotonic()
         if self.options.walltime_seconds is not None:
             stop.deadline = began + self.options.walltime_seconds
         last_checkpoint = began
         try:
-            with stop.listening(), _progress(self.options, self.step, until) as report:
+            with _progress(self.options, self.step, until) as report:
                 self._record(frame=True)
                 if self.step >= until:  # a stage of no steps still leaves a checkpoint
                     self._save(0.0)
