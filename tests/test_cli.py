@@ -37,6 +37,7 @@ def test_classify_text_names_the_structure(crystal, capsys):
         (["classify", "absent.gsd"], "absent.gsd does not exist"),
         (["render", "absent.gsd", "-o", "out.png"], "absent.gsd does not exist"),
         (["classify", "."], "is a folder"),
+        (["energy", "absent.gsd", "--ligand-length", "0.1"], "absent.gsd does not exist"),
         (["bench", "--steps", "0"], "--steps is 0"),
         (["table", "--project", "nowhere"], "holds no data space"),
         (["continue", "abc", "--hold", "3", "--project", "nowhere"], "holds no data space"),
@@ -68,13 +69,6 @@ def test_version(capsys):
         main(["--version"])
     assert leaving.value.code == 0
     assert __version__ in capsys.readouterr().out
-
-
-def test_doctor_is_healthy_and_measures_it(capsys):
-    assert main(["doctor", "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["healthy"] is True
-    assert report["auto would take"] == "lammps on the cpu"
 
 
 def test_table_shows_results_gaps_and_errors():

@@ -1,4 +1,7 @@
-"""The whole chain on a tiny data space: the real init.py, workflow.py, signac, LAMMPS, freud and console script."""
+"""The whole chain on a tiny data space: the real init.py, workflow.py, signac, engine, freud and console script.
+
+Where a test names no engine it runs with what ``engine: auto`` takes here.
+"""
 
 import csv
 import json
@@ -59,7 +62,9 @@ def jobs_of(study):
     return list(signac.get_project(study / "project"))
 
 
-def test_a_data_space_in_classified_superlattices_out(study):
+@pytest.mark.parametrize("engine", ["lammps", pytest.param("hoomd", marks=pytest.mark.hoomd)])
+def test_a_data_space_in_classified_superlattices_out(study, engine):
+    (study / "project" / "config.yaml").write_text(f"engine: {engine}\ndevice: cpu\nlog_period: 50\nframes: 10\n")
     assert "3 jobs - 3 added, 0 already there" in run(study, "init.py", "tiny").stdout
     assert "3 jobs - 0 added, 3 already there" in run(study, "init.py", "tiny").stdout
     run(study, "workflow.py", "run", "--parallel", "2")
@@ -68,7 +73,7 @@ def test_a_data_space_in_classified_superlattices_out(study):
         document = job.doc()
         structures[job.sp.initial] = document["structure"]
         assert sum(document["fractions"].values()) == pytest.approx(1.0)
-        assert document["engine"] == "lammps"
+        assert document["engine"] == engine
         assert document["steps_done"] == document["total_steps"]
         assert document["model"]["roughness"] <= job.sp.roughness
         assert "error" not in document

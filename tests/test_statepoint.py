@@ -109,6 +109,7 @@ def test_every_key_changes_the_id():
         {"evaporation_rate": 2.4, "target_packing_fraction": 0.61},
         {"evaporation_rate": 2.5, "target_packing_fraction": 0.6},
         {"roughness": 0.05},
+        {"attraction": 2.0},
         {"replicate": 1},
     ]
     assert len({calc_id(parse(**change).to_dict()) for change in changes}) == len(changes)
@@ -117,6 +118,10 @@ def test_every_key_changes_the_id():
 def test_a_state_point_cannot_be_changed():
     with pytest.raises(ValidationError, match="frozen"):
         parse().n_cubes = 65  # type: ignore[misc]
+
+
+def test_an_attraction_is_taken():
+    assert parse(attraction=2).to_dict()["attraction"] == 2.0
 
 
 def test_derived_quantities():
@@ -165,8 +170,8 @@ def test_derived_quantities():
         ({"geometry": "film"}, "film and droplet come later"),
         ({"geometry": "droplet"}, "film and droplet come later"),
         ({"geometry": "slab"}, "geometry is 'slab'; expected bulk"),
-        ({"attraction": 2}, "attraction 2 is not supported yet: the model of this version is purely repulsive"),
         ({"attraction": -2}, "attraction is -2; expected 0 or more"),
+        ({"attraction": math.inf}, "attraction is inf; expected a finite number"),
         ({"pressure": 0.5}, "pressure 0.5 is not supported yet"),
         ({"size_dispersity": 0.05}, "size_dispersity 0.05 is not supported yet"),
         ({"expansion": 1.03}, "expansion is 1.03 with initial fluid; expected 1.0"),

@@ -137,7 +137,7 @@ def _write_plain(case: Case, folder: Path) -> None:
         for j, second in enumerate(radii[i - 1 :], i):
             acts = first > 0 and second > 0
             delta = first + second - model.sigma if acts else 0.0
-            pairs.append(f"pair_coeff {i} {j} {int(acts)} {model.sigma} {delta} {model.reduced_cutoff}")
+            pairs.append(f"pair_coeff {i} {j} {int(acts)} {model.sigma} {delta} {model.wca_cutoff}")
             if not acts:
                 exclude.append(f"neigh_modify exclude type {i} {j}")
     (folder / "in.plain").write_text(

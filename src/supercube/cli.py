@@ -1,4 +1,4 @@
-"""The ``supercube`` console script: the classifier, the renderer and the doctor on plain files, and help with jobs.
+"""The ``supercube`` console script: classifier, renderer, energies and doctor on plain files, and help with jobs.
 
 stdout holds the answer (with ``--json`` only the JSON); errors go to stderr as one sentence, with exit code 2 for bad
 input and 1 for a failed run.
@@ -10,11 +10,15 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from . import __version__
 from .errors import FileFormatError, InputError, SupercubeError
+
+#: What ``--device`` takes.
+DEVICES = ("auto", "cpu", "gpu")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,14 +56,14 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--size", type=int, default=900, help="width and height in pixels (default: 900)")
     render.set_defaults(run=_render)
 
-    doctor = commands.add_parser("doctor", help="what is installed, and whether the engine computes right")
+    _add_energy(commands)
+
+    doctor = commands.add_parser("doctor", help="what is installed, and whether the engines compute right")
+    doctor.add_argument("--device", default="auto", choices=DEVICES, help="what has to be usable (default: auto)")
     doctor.add_argument("--json", action="store_true", help="print JSON only")
     doctor.set_defaults(run=_doctor)
 
-    bench = commands.add_parser("bench", help="speed, as ratios measured in one run")
-    bench.add_argument("what", choices=("overhead",), nargs="?", default="overhead")
-    bench.add_argument("--steps", type=int, default=20_000, help="MD steps of each run (default: 20000)")
-    bench.set_defaults(run=_bench)
+    _add_bench(commands)
 
     table = commands.add_parser("table", help="one row a job of the data space")
     table.add_argument("--project", type=Path, default=Path("project"), help="signac project (default: project)")
@@ -74,6 +78,38 @@ def _parser() -> argparse.ArgumentParser:
     go_on.add_argument("--project", type=Path, default=Path("project"), help="signac project (default: project)")
     go_on.set_defaults(run=_continue)
     return parser
+
+
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser("bench", help="speed, as ratios measured in one run")
+    bench.add_argument("what", choices=("overhead", "engines"), nargs="?", default="overhead")
+    bench.add_argument("--steps", type=int, default=20_000, help="overhead: MD steps of each run (default: 20000)")
+    bench.add_argument("--seconds", type=float, default=60.0, help="engines: longest time a row (default: 60)")
+    bench.add_argument(
+        "--sizes",
+        type=int,
+        nargs="+",
+        default=[135, 1000, 8000, 64000],
+        metavar="N",
+        help="engines: numbers of bodies (default: 135 1000 8000 64000)",
+    )
+    bench.set_defaults(run=_bench)
+
+
+def _add_energy(commands: Any) -> None:
+    energy = commands.add_parser("energy", help="energy, forces and torques of a GSD file, as an engine computes them")
+    energy.add_argument("file", type=Path, metavar="FILE.gsd")
+    energy.add_argument("--size-ratio", type=float, metavar="G", help="cube edge over sphere diameter; with spheres")
+    energy.add_argument("--ligand-length", type=float, required=True, metavar="L", help="ligand shell, in cube edges")
+    energy.add_argument(
+        "--attraction", type=float, default=0.0, metavar="E", help="face-to-face well in kT (default: 0)"
+    )
+    energy.add_argument("--roughness", type=float, metavar="R", help="allowed roughness of a face, in cube edges")
+    energy.add_argument("--frame", type=int, default=-1, help="frame index, negative from the end (default: last)")
+    energy.add_argument("--engine", default="auto", choices=("auto", "hoomd", "lammps"), help="(default: auto)")
+    energy.add_argument("--device", default="auto", choices=DEVICES, help="(default: auto)")
+    energy.add_argument("--json", action="store_true", help="print JSON only")
+    energy.set_defaults(run=_energy)
 
 
 def _classify(options: argparse.Namespace) -> None:
@@ -130,19 +166,34 @@ def _writable(path: Path) -> None:
         raise InputError(f"{path} cannot be written: the folder {path.parent} does not exist.")
 
 
-def _doctor(options: argparse.Namespace) -> int:
-    from .doctor import examine
+def _energy(options: argparse.Namespace) -> None:
+    from .configuration import read_gsd
+    from .energy import model_of, single_point_answer, summary
 
-    report = examine()
-    if options.json:
-        print(json.dumps(report))
-    else:
-        for key, value in report.items():
-            print(f"{key:22s}{'none' if value is None else value}")
+    configuration = read_gsd(options.file, options.frame)
+    model = model_of(
+        configuration,
+        ligand_length=options.ligand_length,
+        size_ratio=options.size_ratio,
+        attraction=options.attraction,
+        roughness=options.roughness,
+    )
+    answer = single_point_answer(configuration, model, options.engine, options.device)
+    print(json.dumps(answer, allow_nan=False) if options.json else summary(answer))
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .doctor import examine, lines
+
+    report = examine(options.device)
+    print(json.dumps(report) if options.json else "\n".join(lines(report)))
     return 0 if report["healthy"] else 1
 
 
 def _bench(options: argparse.Namespace) -> None:
+    if options.what == "engines":
+        _bench_engines(options)
+        return
     from .bench import overhead
 
     if options.steps < 1000:
@@ -152,6 +203,17 @@ def _bench(options: argparse.Namespace) -> None:
     print(f"  through supercube   {found['package']:8.0f} steps/s")
     print(f"  plain LAMMPS input  {found['plain']:8.0f} steps/s")
     print(f"  ratio               {found['ratio']:8.3f}   (target >= 0.95)")
+
+
+def _bench_engines(options: argparse.Namespace) -> None:
+    from .bench_engines import LARGEST, SHORTEST, print_table
+
+    if not options.seconds >= SHORTEST:  # also refuses nan
+        raise InputError(f"--seconds is {options.seconds:g}; expected at least {SHORTEST:g}, or no row can finish.")
+    wrong = [size for size in options.sizes if not 1 <= size <= LARGEST]
+    if wrong:
+        raise InputError(f"--sizes holds {wrong[0]}; expected numbers of bodies from 1 to {LARGEST}.")
+    print_table(options.sizes, options.seconds, partial(print, flush=True))  # a row takes up to a minute
 
 
 def _open_project(path: Path) -> Any:

@@ -215,7 +215,6 @@ class StatePoint(StrictModel):
     @model_validator(mode="after")
     def _check_supported(self) -> Self:
         reasons = {
-            "attraction": "the model of this version is purely repulsive",
             "pressure": "runs of this version keep the volume constant or dry",
             "size_dispersity": "all particles of a species have one size in this version",
         }

@@ -1,12 +1,35 @@
-"""A tiny dense mixture and a schedule, ready for an engine."""
+"""Every engine as a parameter, tiny systems, and schedules for them."""
+
+import dataclasses
 
 import pytest
 
 from supercube.crystals.build import build_crystal
-from supercube.engines.base import thermal_state
+from supercube.engines.base import Setup, choose, thermal_state
 from supercube.model.particles import build_model
 from supercube.protocol.initial import random_fluid
 from supercube.protocol.schedule import make_schedule
+
+
+@pytest.fixture(params=["lammps", pytest.param("hoomd", marks=pytest.mark.hoomd)])
+def engine_class(request):
+    """A test that takes this holds for every engine."""
+    return choose(request.param)
+
+
+@pytest.fixture
+def start(engine_class):
+    """Engines that are closed when the test ends; on the CPU, for reasons of tolerances and equal runs."""
+    engines = []
+
+    def make(model, state, **setup):
+        values = Setup(model.time_step, seed=11, device="cpu")
+        engines.append(engine_class(model, state, dataclasses.replace(values, **setup)))
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        engine.close()
 
 
 @pytest.fixture

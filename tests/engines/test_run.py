@@ -1,43 +1,59 @@
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
-import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
+from engine_samples import assert_same_state, long_run
 
+from supercube.configuration import Configuration
+from supercube.engines.base import State
+from supercube.engines.checkpoint import Checkpoint
 from supercube.engines.run import RunOptions, progress_style, simulate
 from supercube.engines.segments import read_log, read_trajectory
-from supercube.errors import CheckpointError, IncompleteError
-
-OPTIONS = RunOptions(log_period=50, frames=8)
+from supercube.errors import CheckpointError, EngineError, IncompleteError
+from supercube.model.particles import build_model
 
 
 @pytest.fixture
-def dry(cubes, plan, tmp_path):
+def options(engine_class):
+    def make(**changes):
+        return RunOptions(**{"engine": engine_class.name, "device": "cpu", "log_period": 50, "frames": 8, **changes})
+
+    return make
+
+
+@pytest.fixture
+def dry(cubes, plan, tmp_path, options):
     model, state = cubes
     schedule = plan(model, state, peclet=500.0, target_packing_fraction=0.2)
 
-    def run(until=None, options=OPTIONS, model=model):
+    def run(until=None, options=options(), model=model, state=state, folder=tmp_path):  # noqa: B008 - a frozen value
         end = schedule.total_steps if until is None else until
-        return simulate(tmp_path, model, schedule, state, end, seed=5, options=options)
+        return simulate(folder, model, schedule, state, end, seed=5, options=options)
 
-    run.schedule, run.folder, run.model = schedule, tmp_path, model
+    run.schedule, run.folder, run.model, run.state = schedule, tmp_path, model, state
     return run
 
 
-def test_a_whole_run(dry):
+def files(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_whole_run(dry, engine_class):
     result = dry()
     assert result.steps_done == dry.schedule.total_steps
-    assert (result.engine, result.device) == ("lammps", "cpu")
+    assert (result.engine, result.device) == (engine_class.name, "cpu")
     log = read_log(dry.folder)
     steps = log["step"].astype(int)
     assert steps[0] == 0
     assert steps[-1] == dry.schedule.total_steps
     assert {dry.schedule.end_of_equilibration, dry.schedule.end_of_drying} <= set(steps.tolist())
     np.testing.assert_allclose(log["time"], steps * dry.schedule.time_step)
-    # fix deform changes the box every STEP_UNIT steps, and all of these are multiples of it.
+    # Engines change the box every STEP_UNIT steps, and all of these are multiples of it.
     np.testing.assert_allclose(log["volume"], [dry.schedule.volume(s) for s in steps], rtol=1e-9)
     assert log["packing_fraction"][-1] == pytest.approx(0.2, rel=1e-6)
     frames = list(read_trajectory(dry.folder))
@@ -73,59 +89,98 @@ def test_a_continued_run_starts_where_the_other_ended(dry):
     np.testing.assert_array_equal(continued.orientations, end.orientations)
 
 
-def test_walltime_stops_with_a_checkpoint_and_the_next_run_goes_on(dry):
+def test_walltime_stops_with_a_checkpoint_and_the_next_run_goes_on(dry, options):
     with pytest.raises(IncompleteError, match=r"the walltime at step 50 .*run again"):
-        dry(options=RunOptions(log_period=50, frames=8, walltime_seconds=0.0))
+        dry(options=options(walltime_seconds=0.0))
     assert not (dry.folder / "lock.json").exists()
     assert dry().steps_done == dry.schedule.total_steps
     assert np.all(np.diff(read_log(dry.folder)["step"]) > 0)
 
 
-def test_another_model_is_refused_and_nothing_is_written(dry, make_state_point):
-    from supercube.model.particles import build_model
+@pytest.fixture
+def others(make_state_point, dry):
+    """What a checkpoint must not be continued with, one thing each."""
+    configuration = dry.state.configuration
+    fewer = Configuration(
+        configuration.box,
+        configuration.positions[:7],
+        configuration.orientations[:7],
+        ("cube",),
+        configuration.typeid[:7],
+    )
+    return {
+        "model_hash": {"model": build_model(make_state_point(ligand_length=0.25))},
+        "n": {"state": State(fewer, dry.state.velocities[:7], dry.state.angular_momenta[:7])},
+        "box": {
+            "state": dataclasses.replace(
+                dry.state, configuration=configuration.with_(box=[*configuration.box[:3], 0.1, 0, 0])
+            )
+        },
+    }
 
+
+@pytest.mark.parametrize("what", ["model_hash", "n", "box"])
+def test_another_run_is_refused_and_nothing_is_written(dry, others, what):
     dry(dry.schedule.end_of_equilibration)
-    before = sorted(p.name for p in dry.folder.iterdir())
-    with pytest.raises(CheckpointError, match="model_hash"):
-        dry(model=build_model(make_state_point(ligand_length=0.25)))
-    assert sorted(p.name for p in dry.folder.iterdir()) == before
+    before = files(dry.folder)
+    for until in (dry.schedule.end_of_equilibration, dry.schedule.total_steps):  # with and without steps left
+        with pytest.raises(CheckpointError, match=f"was written with {what}"):
+            dry(until, **others[what])
+    assert files(dry.folder) == before
+
+
+@pytest.mark.hoomd
+@pytest.mark.parametrize("first", ["lammps", "hoomd"])
+def test_another_engine_is_refused_and_nothing_is_written(dry, options, first):
+    second = "lammps" if first == "hoomd" else "hoomd"
+    dry(dry.schedule.end_of_equilibration, options(engine=first))
+    before = files(dry.folder)
+    with pytest.raises(CheckpointError, match=f"was written with engine '{first}', but this run has '{second}'"):
+        dry(options=options(engine=second))
+    assert files(dry.folder) == before
+
+
+@pytest.mark.hoomd
+def test_a_box_too_narrow_for_hoomd_is_refused_before_anything_is_written(cubes, plan, tmp_path):
+    model, state = cubes
+    # 8 cubes at a packing fraction of 0.95 leave a box of 1.97 e; two inscribed spheres reach over 1.05 e.
+    schedule = plan(model, state, peclet=500.0, target_packing_fraction=0.95)
+    with pytest.raises(EngineError, match="HOOMD-blue needs more than"):
+        simulate(tmp_path, model, schedule, state, 100, seed=5, options=RunOptions(engine="hoomd", device="cpu"))
+    assert not list(tmp_path.iterdir())
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
-from supercube.engines.base import thermal_state
-from supercube.engines.run import RunOptions, progress_style, simulate
-from supercube.model.particles import build_model
-from supercube.protocol.initial import random_fluid
-from supercube.protocol.schedule import make_schedule
-from supercube.statepoint import StatePoint
-model = build_model(StatePoint.parse({"ligand_length": 0.2, "n_cubes": 8}, "test"))
-start = thermal_state(model, random_fluid(8, 0, 1.0, 0.2, 0.15, 5), 5)
-schedule = make_schedule(time_step=model.time_step, volume=start.configuration.volume, body_volume=1.0, diffusion=1.0,
-    peclet=0.0, target_packing_fraction=0.0, equilibration_time=STEPS * model.time_step, hold_time=0.0)
+from engine_samples import long_run
+from supercube.engines.run import simulate
+model, schedule, state, options = long_run(sys.argv[2])
 print("ready", flush=True)
-simulate(Path(sys.argv[1]), model, schedule, start, schedule.total_steps, seed=5,
-    options=RunOptions(log_period=100, frames=1000, checkpoint_seconds=0.01))
+simulate(Path(sys.argv[1]), model, schedule, state, schedule.total_steps, seed=5, options=options)
 """
 
 
-def start(folder, steps):
+def start(folder, engine):
+    """A process that runs for hours, once it has written its next checkpoint."""
     manifest = folder / "checkpoint" / "manifest.json"
     before = manifest.stat().st_mtime_ns if manifest.exists() else 0
-    script = textwrap.dedent(SCRIPT).replace("STEPS", str(steps))
     process = subprocess.Popen(
-        [sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SCRIPT, str(folder), engine],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
     )
-    assert process.stdout.readline() == "ready\n"
+    assert process.stdout.readline() == "ready\n", process.communicate()
     while not manifest.exists() or manifest.stat().st_mtime_ns == before:  # its first checkpoint, after 100 steps
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.communicate()
     return process
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_checkpoints_and_says_incomplete(tmp_path, number):
-    process = start(tmp_path, 10_000_000)
+def test_a_signal_checkpoints_and_says_incomplete(tmp_path, engine_class, number):
+    process = start(tmp_path, engine_class.name)
     os.kill(process.pid, number)
     _, errors = process.communicate(timeout=60)
     assert f"stopped by {number.name} at step" in errors
@@ -134,15 +189,15 @@ def test_a_signal_checkpoints_and_says_incomplete(tmp_path, number):
     assert log[-1] % 100 == 0
 
 
-def test_sigkill_loses_nothing_that_was_checkpointed(tmp_path):
-    process = start(tmp_path, 10_000_000)
+def test_sigkill_loses_nothing_that_was_checkpointed(tmp_path, engine_class):
+    process = start(tmp_path, engine_class.name)
     process.kill()
     process.communicate(timeout=60)
     assert (tmp_path / "lock.json").exists()
     before = [f.step for f in read_trajectory(tmp_path)]
     assert before
     # The next run takes the stale lock over, continues from the checkpoint, and the readers join both.
-    process = start(tmp_path, 10_000_000)
+    process = start(tmp_path, engine_class.name)
     os.kill(process.pid, signal.SIGTERM)
     process.communicate(timeout=60)
     steps = read_log(tmp_path)["step"]
@@ -152,8 +207,8 @@ def test_sigkill_loses_nothing_that_was_checkpointed(tmp_path):
 
 
 @pytest.mark.parametrize(("style", "words"), [("lines", "steps/s"), ("bar", "step/s"), ("off", "")])
-def test_progress_says_rate_and_time_left(dry, capsys, style, words):
-    dry(options=RunOptions(log_period=50, frames=8, progress=style, label="job"))
+def test_progress_says_rate_and_time_left(dry, capsys, options, style, words):
+    dry(options=options(progress=style, label="job"))
     shown = capsys.readouterr().err
     assert words in shown
     assert bool(shown) == bool(words)
@@ -168,3 +223,62 @@ def test_progress_style_follows_the_environment(monkeypatch):
         assert progress_style() == style
     monkeypatch.delenv("SUPERCUBE_PROGRESS")
     assert progress_style() == "lines"  # pytest's stderr is no terminal
+
+
+# --- the same run bit by bit, which HOOMD-blue on one CPU core promises -----------------------------------------------
+
+
+def last_state(folder):
+    return Checkpoint(folder / "checkpoint", {}).load()[0]
+
+
+def assert_same_run(found, expected, after=0):
+    """The same checkpoint, frames and log rows from a step on."""
+    assert_same_state(last_state(found), last_state(expected))
+    logs = [read_log(folder) for folder in (found, expected)]
+    for column in logs[1]:
+        ours, theirs = (log[column][log["step"] >= after] for log in logs)
+        np.testing.assert_array_equal(ours, theirs, column)
+    ours, theirs = ({f.step: f for f in read_trajectory(folder) if f.step >= after} for folder in (found, expected))
+    # A segment begins with the state it continues from, so every stop adds a frame.
+    assert len(theirs) > 1
+    assert set(theirs) <= set(ours)
+    for step, frame in theirs.items():
+        np.testing.assert_array_equal(ours[step].positions, frame.positions)
+        np.testing.assert_array_equal(ours[step].orientations, frame.orientations)
+
+
+@pytest.mark.hoomd
+def test_a_run_stopped_after_every_chunk_is_the_run_without_stops(cubes, plan, tmp_path):
+    model, state = cubes
+    schedule = plan(model, state, peclet=1500.0, target_packing_fraction=0.2)
+    options = RunOptions(engine="hoomd", device="cpu", log_period=50, frames=8)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        folder.mkdir()
+    simulate(whole, model, schedule, state, schedule.total_steps, seed=5, options=options)
+    stops, done = 0, 0
+    while done < schedule.total_steps:
+        try:
+            impatient = dataclasses.replace(options, walltime_seconds=0.0)
+            done = simulate(parts, model, schedule, state, schedule.total_steps, seed=5, options=impatient).steps_done
+        except IncompleteError:
+            stops += 1
+    assert stops >= schedule.total_steps // 50
+    assert_same_run(parts, whole)
+
+
+@pytest.mark.hoomd
+def test_a_run_continued_after_a_signal_is_the_run_without_it(tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        folder.mkdir()
+    process = start(parts, "hoomd")
+    os.kill(process.pid, signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert "stopped by SIGTERM" in errors
+    stopped = last_state(parts).configuration.step
+    model, schedule, state, options = long_run("hoomd")
+    for folder in (parts, whole):
+        simulate(folder, model, schedule, state, stopped + 1000, seed=5, options=options)
+    assert_same_run(parts, whole, after=stopped)

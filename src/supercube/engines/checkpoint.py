@@ -5,8 +5,9 @@ temporary file, fsync, rename, fsync of the folder; then the manifest, written t
 sha256, particle count, model hash, engine and versions, and what of each trajectory segment it vouches for. On start
 the newest slot whose sha256 verifies is taken.
 
-A slot holds bodies in double precision, no beads and no state of the noise: a continued LAMMPS run follows the same
-statistics, not the same trajectory bit for bit, because its fix langevin does not give its random state away.
+A slot holds bodies in double precision and no beads, with whatever else the engine needs to go on. A continued HOOMD
+run on one CPU core follows the same trajectory bit for bit; a LAMMPS run the same statistics only, because its fix
+langevin does not give its random state away.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ from .base import State
 
 _SLOTS = ("a.npz", "b.npz")
 _MANIFEST = "manifest.json"
+#: Prefix of the arrays that only the engine which wrote them reads.
+_PRIVATE = "private_"
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is there whole or not at all, also after a power cut."""
     temporary = path.with_name(path.name + ".part")
     with open(temporary, "wb") as handle:
         handle.write(data)
@@ -49,6 +53,7 @@ def pack(state: State) -> bytes:
     """A state as the bytes of an npz file."""
     configuration = state.configuration
     buffer = io.BytesIO()
+    private: dict[str, Any] = {_PRIVATE + name: array for name, array in state.private.items()}
     np.savez(
         buffer,
         box=configuration.box,
@@ -61,6 +66,7 @@ def pack(state: State) -> bytes:
         step=np.int64(configuration.step),
         velocities=state.velocities,
         angular_momenta=state.angular_momenta,
+        **private,
     )
     return buffer.getvalue()
 
@@ -78,7 +84,8 @@ def unpack(data: bytes) -> State:
             shapes=tuple(json.loads(str(arrays["shapes"]))),
             step=int(arrays["step"]),
         )
-        return State(configuration, np.array(arrays["velocities"]), np.array(arrays["angular_momenta"]))
+        private = {name.removeprefix(_PRIVATE): np.array(arrays[name]) for name in arrays if name.startswith(_PRIVATE)}
+        return State(configuration, np.array(arrays["velocities"]), np.array(arrays["angular_momenta"]), private)
 
 
 class Checkpoint:
@@ -106,7 +113,7 @@ class Checkpoint:
         entries = {e["slot"]: e for e in manifest.get("slots", []) if self._verified(e) is not None}
         slot = min(_SLOTS, key=lambda name: entries[name]["step"] if name in entries else -1)
         data = pack(state)
-        _write(self.folder / slot, data)
+        write_whole(self.folder / slot, data)
         entries[slot] = {
             "slot": slot,
             "step": state.configuration.step,
@@ -115,7 +122,7 @@ class Checkpoint:
             "record": record,
         }
         text = json.dumps({"identity": self.identity, "slots": list(entries.values())}, indent=1)
-        _write(self.folder / _MANIFEST, text.encode())
+        write_whole(self.folder / _MANIFEST, text.encode())
 
     def load(self) -> tuple[State, dict[str, Any]] | None:
         """The newest state that verifies, with its record; None if nothing was ever saved.

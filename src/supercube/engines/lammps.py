@@ -27,12 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ..configuration import Configuration, wrap
+from ..configuration import Configuration, box_matrix, wrap
 from ..errors import EngineError
+from ..model.interactions import WELL_WIDTH, delta
 from ..model.particles import Body, Model
-from ..model.sums import energy_and_virial
+from ..model.sums import evaluate
 from ..protocol.schedule import STEP_UNIT, Schedule
-from .base import INSTALL, Engine, State, Thermo
+from .base import INSTALL, Engine, Setup, State, Thermo, box_heights, scaled_box, temperatures
 
 FloatArray = NDArray[np.float64]
 
@@ -41,6 +42,9 @@ SKIN = 0.25
 #: Mass of a bead: only positive, since ``infile`` sets the masses of the bodies.
 _BEAD_MASS = 1e-3
 _IMAGE_ZERO, _IMAGE_BITS = 512, 10
+#: Multiplier between absolute steps in seeds: large and odd, so that a continued run never repeats its noise.
+_SEED_STRIDE = 7919
+_LARGEST_SEED = 800_000_000
 
 
 def require() -> None:
@@ -78,28 +82,34 @@ class LammpsEngine(Engine):
     name = "lammps"
     device = "cpu"
 
-    def __init__(self, model: Model, state: State, *, time_step: float, seed: int) -> None:
-        if np.any(state.configuration.box[3:] != 0):
-            raise EngineError(
-                "LAMMPS runs here need a rectangular box, but the start has tilts; use an orthorhombic cell."
-            )
+    def __init__(self, model: Model, state: State, setup: Setup) -> None:
+        _refuse_own_images(model, state.configuration.box)
+        self.settings: dict[str, Any] = {}
         self._module = load()
         self.version = importlib.metadata.version("lammps")
         self._model = model
         self._species, self._shapes = state.configuration.species, state.configuration.shapes
         self._typeid = state.configuration.typeid
         self._images = state.configuration.images
-        self._box = state.configuration.box
         self._continues = False
         self._stage = ""
         self._lmp = self._module.lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
         try:
             self._types = _BeadTypes(model)
             with tempfile.TemporaryDirectory(prefix="supercube-") as scratch:
-                self._build(state, time_step, seed, Path(scratch))
+                self._build(state, setup, Path(scratch))
         except Exception:
             self.close()
             raise
+
+    @classmethod
+    def check(cls, model: Model, configuration: Configuration, smallest_volume: float) -> None:
+        """See :meth:`Engine.check`.
+
+        LAMMPS takes neighbours from as many boxes around as it needs, but leaves out all pairs within a molecule, also
+        those of a cube with its own image; so the box must be too wide for them.
+        """
+        _refuse_own_images(model, scaled_box(configuration, smallest_volume))
 
     # -- building -----------------------------------------------------------------------------------------------------
 
@@ -112,18 +122,18 @@ class LammpsEngine(Engine):
             remedy = "; bodies were pressed into each other: dry more slowly, to a lower target, or start looser"
             raise EngineError(f"LAMMPS stopped: {reason}{remedy if hint else ''}") from error
 
-    def _build(self, state: State, time_step: float, seed: int, scratch: Path) -> None:
-        lx, ly, lz = (float(length) / 2 for length in state.configuration.box[:3])
+    def _build(self, state: State, setup: Setup, scratch: Path) -> None:
         self._command(
-            "units lj\natom_style hybrid molecular sphere\natom_modify map array\nboundary p p p\n"
-            f"region box block {-lx!r} {lx!r} {-ly!r} {ly!r} {-lz!r} {lz!r}\ncreate_box {len(self._types)} box\n"
-            f"reset_timestep {state.configuration.step}\ntimestep {time_step!r}"
+            "units lj\natom_style hybrid molecular sphere\natom_modify map array\nboundary p p p\nbox tilt large\n"
+            f"{_region(state.configuration.box)}\ncreate_box {len(self._types)} box\n"
+            f"reset_timestep {state.configuration.step}\ntimestep {setup.time_step!r}"
         )
         self._create_atoms(state)
         self._interactions()
-        self._integrators(state, seed, scratch)
+        self._integrators(state, setup, scratch)
         self._command(
-            "compute pairs all pair/local dist\ncompute virial all pressure NULL pair\n"
+            "compute pairs all pair/local dist\ncompute kinds all property/local ptype1 ptype2\n"
+            "compute virial all pressure NULL pair\n"
             "thermo_style custom step pe c_virial\nthermo_modify lost error\nthermo 0\nrun 0 post no"
         )
 
@@ -155,23 +165,33 @@ class LammpsEngine(Engine):
         self._lmp.numpy.extract_atom("molecule")[:count] = self._owner[order] + 1
 
     def _interactions(self) -> None:
-        types, sigma = self._types, self._model.sigma
-        lines = ["pair_style lj/expand 1.0", "pair_modify shift no"]
+        types, model = self._types, self._model
+        attracts = model.well > 0
+        lines = ["pair_style hybrid/overlay lj/expand 1.0 gauss/cut 1.0" if attracts else "pair_style lj/expand 1.0"]
+        lines.append("pair_modify shift no")
+        if attracts:
+            lines.append("pair_modify pair gauss/cut shift yes")
         for i, radius_i in enumerate(types.radii):
             for j in range(i, len(types)):
                 radius_j = types.radii[j]
                 acts = radius_i > 0 and radius_j > 0
-                delta = radius_i + radius_j - sigma if acts else 0.0
-                lines.append(
-                    f"pair_coeff {i + 1} {j + 1} {1.0 if acts else 0.0} {sigma!r} {delta!r} "
-                    f"{self._model.reduced_cutoff!r}"
-                )
+                shift = delta(radius_i, radius_j, model.sigma) if acts else 0.0
+                where = f"pair_coeff {i + 1} {j + 1}"
+                style = "lj/expand " if attracts else ""
+                lines.append(f"{where} {style}{1.0 if acts else 0.0} {model.sigma!r} {shift!r} {model.wca_cutoff!r}")
+                if attracts:
+                    width = WELL_WIDTH * model.sigma
+                    height = -model.depth(radius_i, radius_j) * width * math.sqrt(2 * math.pi) if acts else 0.0
+                    center, end = shift + model.wca_cutoff, shift + model.reach
+                    lines.append(f"{where} gauss/cut {height!r} {center!r} {width!r} {end!r}")
                 if not acts:
                     lines.append(f"neigh_modify exclude type {i + 1} {j + 1}")
         lines += [f"neighbor {SKIN} multi", "comm_modify mode multi", "neigh_modify delay 0 every 1 check yes"]
         self._command("\n".join(lines))
 
-    def _integrators(self, state: State, seed: int, scratch: Path) -> None:
+    def _integrators(self, state: State, setup: Setup, scratch: Path) -> None:
+        # The generator of fix langevin starts anew in a continued run, so its seed depends on where that begins.
+        seed = (setup.seed + _SEED_STRIDE * (state.configuration.step // STEP_UNIT)) % _LARGEST_SEED + 1
         lines = [f"set type * diameter 0.0\nset type * mass {_BEAD_MASS}"]
         rigid = [body for body in self._model.bodies if body.is_rigid]
         for index, body in enumerate(self._model.bodies):
@@ -189,11 +209,12 @@ class LammpsEngine(Engine):
                 lines.append(f"fix motion_{name} {name} rigid/small molecule infile {bodies_file}")
             else:
                 lines.append(f"fix motion_{name} {name} nve")
-            damping = body.mass / body.friction
-            spin = "omega yes" if body.is_rigid else ""
-            lines.append(f"fix noise_{name} center_{name} langevin 1.0 1.0 {damping!r} {seed + 104729 * index} {spin}")
+            if setup.thermostat:
+                spin, stream = "omega yes" if body.is_rigid else "", seed + 104729 * index
+                damping = body.mass / body.friction
+                lines.append(f"fix noise_{name} center_{name} langevin 1.0 1.0 {damping!r} {stream} {spin}")
         if rigid:
-            columns = "mol xu yu zu vx vy vz angmomx angmomy angmomz"
+            columns = "mol x y z ix iy iz vx vy vz angmomx angmomy angmomz"
             lines.append(f"compute bodies {rigid[0].name} rigid/local motion_{rigid[0].name} {columns}")
         self._command("\n".join(lines))
         self._set_sphere_velocities(state)
@@ -240,21 +261,25 @@ class LammpsEngine(Engine):
         now = schedule.volume(self._step)
         slope = (schedule.volume_end - schedule.volume_start) / schedule.drying_steps / now
         lines, styles = [f"variable scale equal (1.0+({slope!r})*(step-{self._step}))^(1.0/3.0)"], []
-        for axis, length in zip("xyz", self._lengths, strict=True):
+        lx, ly, lz, xy, xz, yz = (float(x) for x in self._box())
+        edges = {"x": lx, "y": ly, "z": lz, "xy": xy * ly, "xz": xz * lz, "yz": yz * lz}
+        for axis, length in edges.items():
+            if len(axis) == 2 and length == 0.0:
+                continue
             lines.append(f"variable change_{axis} equal {length!r}*(v_scale-1.0)")
             lines.append(f"variable rate_{axis} equal {length * slope / 3 / schedule.time_step!r}*v_scale^(-2)")
             styles.append(f"{axis} variable v_change_{axis} v_rate_{axis}")
-        lines.append(f"fix drying all deform {STEP_UNIT} {' '.join(styles)} remap x")
+        lines.append(f"fix drying all deform {STEP_UNIT} {' '.join(styles)} remap x flip no")
         self._command("\n".join(lines))
 
     @property
     def _step(self) -> int:
         return int(self._lmp.extract_global("ntimestep"))
 
-    @property
-    def _lengths(self) -> list[float]:
-        low, high = self._lmp.extract_box()[:2]
-        return [b - a for a, b in zip(low, high, strict=True)]
+    def _box(self) -> FloatArray:
+        low, high, xy, yz, xz = self._lmp.extract_box()[:5]
+        lx, ly, lz = (b - a for a, b in zip(low, high, strict=True))
+        return np.array([lx, ly, lz, xy / ly, xz / lz, yz / lz])
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -270,17 +295,19 @@ class LammpsEngine(Engine):
         return x, f, v, images
 
     def _bodies(self) -> FloatArray:
-        """(n_rigid, 10) rows of compute rigid/local, in the order of the bodies."""
+        """(n_rigid, 9) unwrapped centres, velocities and angular momenta of the rigid bodies, in their order."""
         if not any(body.is_rigid for body in self._model.bodies):
-            return np.empty((0, 10))
+            return np.empty((0, 9))
         style, kind = self._module.LMP_STYLE_LOCAL, self._module.LMP_TYPE_ARRAY
         table = np.array(self._lmp.numpy.extract_compute("bodies", style, kind))
-        return table[np.argsort(table[:, 0])]
+        table = table[np.argsort(table[:, 0])]
+        # Not its own unwrapped centres: those leave out the tilts of a triclinic box.
+        return np.hstack([table[:, 1:4] + table[:, 4:7] @ box_matrix(self._box()).T, table[:, 7:]])
 
     def state(self) -> State:
         """See :meth:`Engine.state`."""
         x, _, v, images = self._atoms()
-        box = np.array([*self._lengths, 0.0, 0.0, 0.0])
+        box = self._box()
         n = len(self._typeid)
         centers, velocities, momenta = np.empty((n, 3)), np.empty((n, 3)), np.zeros((n, 3))
         orientations = np.tile([1.0, 0.0, 0.0, 0.0], (n, 1))
@@ -289,11 +316,11 @@ class LammpsEngine(Engine):
             atoms = np.flatnonzero(np.isin(self._atom_type, self._types.of_body[index]))
             rows = np.unique(self._owner[atoms])
             if body.is_rigid:
-                centers[rows], velocities[rows], momenta[rows] = table[:, 1:4], table[:, 4:7], table[:, 7:10]
+                centers[rows], velocities[rows], momenta[rows] = table[:, :3], table[:, 3:6], table[:, 6:]
                 beads = x[atoms].reshape(len(rows), -1, 3)
-                orientations[rows] = _orientations(beads, table[:, 1:4], body.positions, box)
+                orientations[rows] = _orientations(beads, table[:, :3], body.positions, box)
             else:
-                centers[rows] = x[atoms] + images[atoms] * box[:3]
+                centers[rows] = x[atoms] + images[atoms] @ box_matrix(box).T
                 velocities[rows] = v[atoms]
         positions, crossed = wrap(centers, box)
         configuration = Configuration(
@@ -312,11 +339,14 @@ class LammpsEngine(Engine):
         """See :meth:`Engine.measure`."""
         state = self.state()
         volume = state.configuration.volume
-        temperature, rotational = self._temperatures(state)
+        temperature, rotational = temperatures(
+            self._model, state.configuration, state.velocities, state.angular_momenta
+        )
         if self._stage == "dry":
             # fix deform has changed the box after the forces of this step were computed, so what LAMMPS knows of
             # energy and virial belongs to the box before; the formula is evaluated at the state itself.
-            energy, virial = energy_and_virial(self._model, state.configuration)
+            sums = evaluate(self._model, state.configuration)
+            energy, virial = sums.energy, sums.virial
         else:
             energy, virial = self._energy(), self._virial(state)
         pressure = (len(self._typeid) * temperature + virial / 3.0) / volume
@@ -324,31 +354,64 @@ class LammpsEngine(Engine):
 
     def _energy(self) -> float:
         module = self._module
-        in_range = int(self._lmp.extract_compute("pairs", module.LMP_STYLE_LOCAL, module.LMP_SIZE_ROWS))
+        distances, kinds = (
+            self._lmp.numpy.extract_compute(name, module.LMP_STYLE_LOCAL, kind)
+            for name, kind in (("pairs", module.LMP_TYPE_VECTOR), ("kinds", module.LMP_TYPE_ARRAY))
+        )
+        in_range = 0
+        if distances is not None and len(distances):
+            radii = np.asarray(self._types.radii)[np.asarray(kinds).astype(int) - 1]
+            in_range = int((distances - (radii.sum(axis=1) - self._model.sigma) < self._model.wca_cutoff).sum())
         return float(self._lmp.get_thermo("pe") * len(self._owner) + in_range)
-
-    def _temperatures(self, state: State) -> tuple[float, float]:
-        translation, rotation, rigid = 0.0, 0.0, 0
-        for body in self._model.bodies:
-            rows = state.configuration.is_species(body.name)
-            translation += body.mass * float((state.velocities[rows] ** 2).sum())
-            if body.is_rigid:
-                rotation += float((state.angular_momenta[rows] ** 2).sum()) / body.inertia
-                rigid += int(rows.sum())
-        return translation / (3 * len(self._typeid)), rotation / (3 * rigid) if rigid else math.nan
 
     def _virial(self, state: State) -> float:
         """W = sum over pairs of bodies of F.R: the beads' virial less the part inside the bodies."""
         style, kind = self._module.LMP_STYLE_GLOBAL, self._module.LMP_TYPE_SCALAR
         beads = 3.0 * state.configuration.volume * self._lmp.extract_compute("virial", style, kind)
-        x, f, _, _ = self._atoms()
+        force, lever = self._forces_and_levers(state)
         # Noise acts on central atoms alone, whose lever is zero, so it drops out here.
-        lever = state.configuration.minimum_image(x - state.configuration.positions[self._owner])
-        return float(beads - (f * lever).sum())
+        return float(beads - (force * lever).sum())
+
+    def _forces_and_levers(self, state: State) -> tuple[FloatArray, FloatArray]:
+        x, f, _, _ = self._atoms()
+        return f, state.configuration.minimum_image(x - state.configuration.positions[self._owner])
+
+    def forces(self) -> tuple[FloatArray, FloatArray]:
+        """See :meth:`Engine.forces`."""
+        force, lever = self._forces_and_levers(self.state())
+        return self._per_body(force), self._per_body(np.cross(lever, force))
+
+    def _per_body(self, per_bead: FloatArray) -> FloatArray:
+        total = np.zeros((len(self._typeid), 3))
+        np.add.at(total, self._owner, per_bead)
+        return total
 
     def close(self) -> None:
         """See :meth:`Engine.close`."""
         self._lmp.close()
+
+
+def _refuse_own_images(model: Model, box: FloatArray) -> None:
+    narrowest = float(box_heights(box).min())
+    for body in model.bodies:
+        outermost = float((np.linalg.norm(body.positions, axis=1) + body.radii).max())
+        width = 2.0 * outermost - model.sigma + model.reach
+        if body.is_rigid and narrowest <= width:
+            raise EngineError(
+                f"the box is {narrowest:.3g} e wide, where a {body.name} may touch its own image, which the LAMMPS "
+                f"engine leaves out; expected more than {width:.3g} e - take more particles."
+            )
+
+
+def _region(box: FloatArray) -> str:
+    # LAMMPS counts from the lower corner, which lies at -(a + b + c)/2 in a box centred on the origin.
+    a, b, c = box_matrix(box).T
+    low = -(a + b + c) / 2
+    lx, ly, lz = (float(length) for length in box[:3])
+    spans = " ".join(f"{float(x)!r} {float(x) + length!r}" for x, length in zip(low, (lx, ly, lz), strict=True))
+    if not np.any(box[3:]):
+        return f"region box block {spans}"
+    return f"region box prism {spans} {float(b[0])!r} {float(c[0])!r} {float(c[1])!r}"
 
 
 class _BeadTypes:
@@ -377,8 +440,7 @@ def _orientations(beads: FloatArray, centers: FloatArray, body: FloatArray, box:
 
     R = (1/c) sum_b x_b b^T, exact because the beads' second moment sum_b b b^T = c 1 by cubic symmetry.
     """
-    relative = beads - centers[:, None, :]
-    relative -= np.round(relative / box[:3]) * box[:3]
+    relative = wrap((beads - centers[:, None, :]).reshape(-1, 3), box)[0].reshape(beads.shape)
     moment = (body**2).sum() / 3.0
     matrices = np.einsum("nbi,bj->nij", relative, body) / moment
     return np.asarray(Rotation.from_matrix(matrices).as_quat(scalar_first=True))

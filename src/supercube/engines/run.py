@@ -6,6 +6,7 @@ What this does not know: signac, and which engine it drives.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -19,15 +20,14 @@ from typing import Any
 from ..errors import IncompleteError
 from ..model.particles import Model
 from ..protocol.schedule import STEP_UNIT, Schedule
-from .base import Engine, State, choose
-from .checkpoint import Checkpoint, job_lock
+from .base import Engine, Setup, State, choose
+from .checkpoint import Checkpoint, job_lock, write_whole
 from .segments import SegmentWriter
 
-#: Multiplier between absolute steps in seeds: large and odd, so that a continued run never repeats its noise.
-_SEED_STRIDE = 7919
-_LARGEST_SEED = 800_000_000
 #: Frames of the hold: the labels come from its last ones, which have to tell vibration from hopping.
 HOLD_FRAMES = 20
+#: Steps times bodies from which an engine may spend some seconds on finding out what runs fastest (a minute or more).
+WORTH_TUNING = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,13 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run did: absolute step reached, engine, and its speed in this execution."""
+    """What a run did: absolute step reached, engine and its own choices, and its speed in this execution."""
 
     steps_done: int
     engine: str
     engine_version: str
     device: str
+    engine_settings: dict[str, Any]
     wall_seconds: float
     steps_per_second: float | None
 
@@ -92,9 +93,22 @@ class _Stop:
                 self._previous[caught] = signal.signal(caught, self._receive)
         try:
             yield
+            if self.by_signal:
+                raise self.incomplete("before it ran")
+        except IncompleteError:
+            raise
+        except Exception as error:
+            # A signal that was heard must end this process, whatever else went wrong: a worker that swallowed it would
+            # wait for its next job, and its parent for its end, for ever.
+            if self.by_signal:
+                raise self.incomplete(f"while it failed ({error})") from error
+            raise
         finally:
             for number, handler in self._previous.items():
                 signal.signal(number, handler)
+
+    def incomplete(self, where: str) -> IncompleteError:
+        return IncompleteError(f"stopped by {self.reason} {where}; run again to continue.", by_signal=self.by_signal)
 
 
 def simulate(
@@ -102,7 +116,8 @@ def simulate(
 ) -> RunResult:
     """Run a job to the absolute step ``until``, from its checkpoint if it has one, else from ``start``.
 
-    Files are written as described in ``segments`` and ``checkpoint``. The trajectory's first segment begins with the
+    Files are written as described in ``segments`` and ``checkpoint``, and ``model.json`` with the definition of the
+    bodies, whose hash the checkpoint carries. The trajectory's first segment begins with the
     start itself; later ones with the state they continue from.
 
     Args:
@@ -125,21 +140,33 @@ def simulate(
     engine_class = choose(options.engine, options.device, options.ranks)
     checkpoint = Checkpoint(
         folder / "checkpoint",
-        {"engine": engine_class.name, "model_hash": model.hash, "n": len(start.configuration)},
+        {
+            "engine": engine_class.name,
+            "model_hash": model.hash,
+            "n": len(start.configuration),
+            "box": "triclinic" if start.configuration.box[3:].any() else "rectangular",
+        },
     )
     stop = _Stop()
     # Listening begins before the lock is taken: a signal while the engine is being built must leave no lock behind.
     with stop.listening(), job_lock(folder):
+        engine_class.check(model, start.configuration, min(schedule.volume_start, schedule.volume_end))
         found = checkpoint.load()
         nothing: dict[str, Any] = {"wall_seconds": 0.0}
         state, record = found if found is not None else (start, nothing)
         step = state.configuration.step
         if step >= until and found is not None:
-            return RunResult(
-                step, engine_class.name, record["engine_version"], record["device"], record["wall_seconds"], None
-            )
-        noise = (seed + _SEED_STRIDE * (step // STEP_UNIT)) % _LARGEST_SEED + 1
-        engine = engine_class(model, state, time_step=schedule.time_step, seed=noise)
+            version, device, settings = record["engine_version"], record["device"], record.get("settings", {})
+            return RunResult(step, engine_class.name, version, device, settings, record["wall_seconds"], None)
+        write_whole(folder / "model.json", json.dumps(model.definition(), indent=1).encode())
+        setup = Setup(
+            schedule.time_step,
+            seed,
+            device=options.device,
+            settings=record.get("settings", {}),
+            tune=schedule.total_steps * len(start.configuration) > WORTH_TUNING,
+        )
+        engine = engine_class(model, state, setup)
         try:
             return _Run(folder, model, schedule, engine, checkpoint, options, record).to(until, stop)
         finally:
@@ -194,11 +221,7 @@ class _Run:
                         last_checkpoint = now
                     if stop.by_signal or (stop.reason and self.step < until):
                         # A signal counts even in the last chunk: the caller must not go on to the next operation.
-                        raise IncompleteError(
-                            f"stopped by {stop.reason} at step {self.step} of {until}, checkpointed; "
-                            f"run again to continue.",
-                            by_signal=stop.by_signal,
-                        )
+                        raise stop.incomplete(f"at step {self.step} of {until}, checkpointed")
         finally:
             self.writer.close()
         return self._result(time.monotonic() - began)
@@ -224,6 +247,7 @@ class _Run:
         record = {
             "engine_version": self.engine.version,
             "device": self.engine.device,
+            "settings": self.engine.settings,
             "wall_seconds": self.wall_before + elapsed,
             "total_steps": self.schedule.total_steps,
             "segments": [*self.segments, self.writer.sync()],
@@ -233,7 +257,8 @@ class _Run:
     def _result(self, elapsed: float) -> RunResult:
         rate = (self.step - self.first_step) / elapsed if elapsed > 0 else None
         engine = self.engine
-        return RunResult(self.step, engine.name, engine.version, engine.device, self.wall_before + elapsed, rate)
+        wall = self.wall_before + elapsed
+        return RunResult(self.step, engine.name, engine.version, engine.device, engine.settings, wall, rate)
 
 
 def _whole(period: int) -> int:

@@ -15,10 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq, minimize_scalar
 
 from ..configuration import cube_shape, sphere_shape
 from .beads import design_cube
-from .interactions import CURVATURE, CUTOFF, EPSILON, delta
+from .interactions import (
+    CURVATURE,
+    CUTOFF,
+    EPSILON,
+    WELL_CURVATURE,
+    WELL_CUTOFF,
+    delta,
+    wca_energy,
+    well_depth,
+    well_energy,
+)
 from .shapes import Sphere, Spherocube
 
 if TYPE_CHECKING:
@@ -29,9 +40,11 @@ FloatArray = NDArray[np.float64]
 #: Hydrodynamic radius of a cube over its edge: the capacity of the unit cube, 0.6607 (Hubbard & Douglas,
 #: Phys. Rev. E 47, R2983, 1993), rounded as in the model's definition.
 CUBE_HYDRODYNAMIC_RADIUS = 0.66
-#: dt sqrt(k/m) of the stiffest contact. The engine's limit is near 0.3 (0.28 went unstable, 0.15 held, LAMMPS with 98
-#: beads at lambda 0.10); 0.15 keeps the bias of the kinetic temperature below 1 %.
-STIFFNESS_LIMIT = 0.15
+#: dt omega of the stiffest contact, omega^2 = k/m with the reduced mass m of the contact. Without thermostat the energy
+#: errors are a random walk of single-bead collisions: about 1e-4 kT per degree of freedom in 1,000 steps at 0.17, 5e-5
+#: at 0.12, 3e-5 at 0.10 (64 cubes, lambda 0.2, either engine), where the slope over 60,000 steps is below 1e-5 and
+#: within what the walk explains. Nothing goes unstable below 0.3.
+STIFFNESS_LIMIT = 0.10
 #: Beads that a contact of a single bead counts for. It takes the whole collision alone and is driven up the steep wall:
 #: at 10 kT U'' of one bead is 52 times that at the cutoff, but 6.4 and 5.0 times for each of 14 and 21 beads that share
 #: the energy, so one bead is as stiff as 8 to 10 of theirs.
@@ -68,6 +81,12 @@ class Body:
         return len(self.radii) > 1
 
     @property
+    def corner_mobility(self) -> float:
+        """1/m + l^2/I of a push on the outermost bead along a face normal; 1/m for a sphere (per cube mass)."""
+        lever = float((self.positions[:, :2] ** 2).sum(axis=1).max())
+        return 1.0 / self.mass + (lever / self.inertia if self.is_rigid else 0.0)
+
+    @property
     def n_beads(self) -> int:
         """Number of interacting beads."""
         return int(np.count_nonzero(self.radii))
@@ -82,6 +101,8 @@ class Model:
         sigma: range of the expanded WCA potential, 2 lambda e.
         roughness, dent: measured smoothness of the cube (see ``beads``); None without cubes.
         bead_hash: fingerprint of the cube's body definition; None without cubes.
+        attraction: depth of the face-to-face well of two cubes, kT.
+        well: w, the depth of the well between two beads of radius lambda, kT (0 = purely repulsive).
     """
 
     bodies: tuple[Body, ...]
@@ -89,15 +110,26 @@ class Model:
     roughness: float | None
     dent: float | None
     bead_hash: str | None
+    attraction: float = 0.0
+    well: float = 0.0
 
     @property
-    def reduced_cutoff(self) -> float:
-        """Range of the potential in s = r - Delta: 2^(1/6) sigma."""
+    def wca_cutoff(self) -> float:
+        """Range of the repulsion in s = r - Delta: 2^(1/6) sigma."""
         return CUTOFF * self.sigma
 
+    @property
+    def reach(self) -> float:
+        """Range of all forces in s = r - Delta: that of the well where there is one, 2.5 sigma."""
+        return (WELL_CUTOFF if self.well else CUTOFF) * self.sigma
+
     def cutoff(self, radius_i: float, radius_j: float) -> float:
-        """Centre distance at which two beads stop interacting: Delta + 2^(1/6) sigma."""
-        return delta(radius_i, radius_j, self.sigma) + self.reduced_cutoff
+        """Centre distance at which two beads stop interacting."""
+        return delta(radius_i, radius_j, self.sigma) + self.reach
+
+    def depth(self, radius_i: float, radius_j: float) -> float:
+        """Depth of the well of two beads, kT (see :func:`.interactions.well_depth`)."""
+        return self.well * float(well_depth(radius_i, radius_j, self.sigma))
 
     @cached_property
     def diffusion(self) -> float:
@@ -106,24 +138,31 @@ class Model:
 
     @cached_property
     def stiffest_contact(self) -> tuple[str, float]:
-        """Which contact is the stiffest, and its k/m: k = 72/2^(1/3) n eps/sigma^2 for n beads acting together.
+        """Which contact is the stiffest, and its omega^2 = k/m with the reduced mass m.
 
-        m is the mass of the lighter partner. Two cubes meet face to face, in registry, with all beads of a face, or
-        corner to corner; spheres meet one bead at a time. A single bead counts for ``SINGLE_BEAD``.
+        k = 72/2^(1/3) n eps/sigma^2 for n beads acting together. Cubes meet face to face, in registry, with all beads
+        of a face (1/m = 2/m_cube), or corner against anything with a single bead, which also turns them:
+        1/m = sum over both of (1/m_i + l^2/I_i), l the lever of the corner about the centre. A single bead counts for
+        ``SINGLE_BEAD``. An attraction adds the curvature of its well, 16 attraction/sigma^2 for two faces, as if they
+        touched where the well is deepest.
         """
         per_bead = CURVATURE * EPSILON / self.sigma**2
+        well = WELL_CURVATURE * self.attraction / self.sigma**2
+        single = SINGLE_BEAD * per_bead + well
         contacts = {}
         for body in self.bodies:
-            together = max(SINGLE_BEAD, _beads_of_a_face(body) if body.is_rigid else 0)
-            contacts[f"{body.name}-{body.name}"] = together * per_bead / body.mass
+            contacts[f"{body.name}-{body.name}"] = 2.0 * single * body.corner_mobility
+            if body.is_rigid:
+                face = 2.0 * (_beads_of_a_face(body) * per_bead + well) / body.mass
+                contacts[f"{body.name}-{body.name} face"] = face
         if len(self.bodies) > 1:
-            contacts["cube-sphere"] = SINGLE_BEAD * per_bead / min(body.mass for body in self.bodies)
+            contacts["cube-sphere"] = single * sum(b.corner_mobility for b in self.bodies)
         name = max(contacts, key=lambda key: contacts[key])
         return name, contacts[name]
 
     @cached_property
     def time_step(self) -> float:
-        """Time step dt = 0.15 / sqrt(k/m) of the stiffest contact, cut to two digits, in time units e^2/D0."""
+        """Time step dt = 0.10 / omega of the stiffest contact, cut to two digits, in time units e^2/D0."""
         step = STIFFNESS_LIMIT / math.sqrt(self.stiffest_contact[1])
         digits = 1 - math.floor(math.log10(step))
         scale = 10.0**digits
@@ -145,11 +184,34 @@ class Model:
             "bead_radii": sorted({round(float(r), 6) for r in cube[0].radii if r > 0}) if cube else [],
             "bead_spacing": _edge_spacing(cube[0]) if cube else None,
             "sigma": self.sigma,
+            "well": self.well,
             "roughness": None if self.roughness is None else round(self.roughness, 6),
             "dent": None if self.dent is None else round(self.dent, 6),
             "body_hash": self.hash,
             "time_step": self.time_step,
             "stiffest_contact": self.stiffest_contact[0],
+        }
+
+    def definition(self) -> dict[str, Any]:
+        """The whole model in plain types: trajectories hold bodies only, and this is what they are made of."""
+        bodies = [
+            {
+                "name": body.name,
+                "mass": body.mass,
+                "inertia": body.inertia,
+                "friction": body.friction,
+                "rotational_friction": body.rotational_friction,
+                "positions": body.positions.tolist(),
+                "radii": body.radii.tolist(),
+            }
+            for body in self.bodies
+        ]
+        return {
+            "hash": self.hash,
+            "sigma": self.sigma,
+            "well": self.well,
+            "time_step": self.time_step,
+            "bodies": bodies,
         }
 
     @cached_property
@@ -159,7 +221,7 @@ class Model:
             [b.name, *(round(x, 12) for x in (b.mass, b.inertia, b.friction, b.rotational_friction, *b.radii.tolist()))]
             for b in self.bodies
         ]
-        text = json.dumps([record, round(self.sigma, 12), self.bead_hash, self.time_step])
+        text = json.dumps([record, round(self.sigma, 12), self.bead_hash, self.time_step, round(self.well, 12)])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -222,12 +284,54 @@ def build_model(state_point: StatePoint) -> Model:
     """
     bodies: list[Body] = []
     roughness = dent = bead_hash = None
-    if state_point.n_cubes:
+    sigma, well = 2.0 * state_point.ligand_length, 0.0
+    if state_point.n_cubes or state_point.attraction:
+        # The well is defined by two cubes, so spheres alone need the cube too, to know how deep theirs is.
         cube, roughness, dent, bead_hash = cube_body(state_point.ligand_length, state_point.roughness)
+        well = calibrate_well(cube, sigma, state_point.attraction)
+    if state_point.n_cubes:
         bodies.append(cube)
     if state_point.n_spheres:
         bodies.append(sphere_body(state_point.size_ratio, state_point.ligand_length))
-    return Model(tuple(bodies), 2.0 * state_point.ligand_length, roughness, dent, bead_hash)
+    return Model(tuple(bodies), sigma, roughness, dent, bead_hash, state_point.attraction, well)
+
+
+def calibrate_well(cube: Body, sigma: float, attraction: float) -> float:
+    """Depth w for which two aligned cubes, face to face with beads in registry, have the least energy -attraction.
+
+    The energy at distance d is that of all pairs of beads, E(d) = E_WCA(d) + w E_well(d); its minimum falls with w.
+
+    Args:
+        cube: the rigid body.
+        sigma: range of the potential.
+        attraction: depth of the well, kT; 0 gives 0.
+    """
+    if attraction == 0:
+        return 0.0
+    acting = cube.radii > 0
+    x, radii = cube.positions[acting], cube.radii[acting]
+    apart = x[None] - x[:, None]
+    shift = radii[None] + radii[:, None] - sigma
+    depth = well_depth(radii[None], radii[:, None], sigma)
+
+    def parts(distance: float) -> tuple[float, float]:
+        s = np.linalg.norm(apart + np.array([0.0, 0.0, distance]), axis=-1) - shift
+        return float(wca_energy(s, sigma).sum()), float((depth * well_energy(s, sigma)).sum())
+
+    def depth_of(well: float) -> float:
+        def energy(distance: float) -> float:
+            steric, attractive = parts(distance)
+            return steric + well * attractive
+
+        # In units of sigma around the distance at which facing beads of the faces stop repelling.
+        touching = 1.0 + (CUTOFF - 1.0) * sigma
+        bounds = (touching - 0.5 * sigma, touching + 0.3 * sigma)
+        return float(minimize_scalar(energy, bounds=bounds, options={"xatol": 1e-10}).fun)
+
+    low, high = 0.0, attraction
+    while depth_of(high) > -attraction:
+        low, high = high, 2.0 * high
+    return float(brentq(lambda well: depth_of(well) + attraction, low, high, xtol=1e-13, rtol=1e-13))
 
 
 def check_model(state_point: StatePoint) -> None:

@@ -1,55 +1,125 @@
-"""Energy and virial of a configuration straight from the formula, fast enough for a log row.
+"""Energy, virial, forces and torques of a configuration straight from the formula, fast enough for a log row.
 
 U = sum over pairs of beads of different bodies of U(r - Delta);  W = sum of F.R with R between the centres of mass.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from ..configuration import Configuration
-from .interactions import wca_energy, wca_force
+from ..configuration import Configuration, box_matrix
+from .interactions import wca_energy, wca_force, well_depth, well_energy, well_force
 from .particles import Model
 
 FloatArray = NDArray[np.float64]
+IndexArray = NDArray[np.intp]
 
 
-def energy_and_virial(model: Model, configuration: Configuration) -> tuple[float, float]:
-    """U and W in kT of a configuration in a rectangular box.
+@dataclass(frozen=True)
+class Sums:
+    """What the formula gives for one configuration.
+
+    Attributes:
+        energy: U, kT.
+        virial: W, kT.
+        forces: (N, 3) on each body, kT/e.
+        torques: (N, 3) about each centre of mass, in the space frame, kT.
+    """
+
+    energy: float
+    virial: float
+    forces: FloatArray
+    torques: FloatArray
+
+
+def evaluate(model: Model, configuration: Configuration) -> Sums:
+    """Sum the formula over all pairs of beads, in any periodic box, images of a body itself included.
 
     Args:
         model: its species must be those of the configuration.
-        configuration: positions wrapped into a box without tilts whose edges exceed twice the longest range.
+        configuration: bodies and box; positions need not be wrapped.
     """
-    beads, levers, radii, owner = _beads(model, configuration)
-    lengths = configuration.box[:3]
-    inside = np.mod(beads + lengths / 2, lengths)
-    kinds = [np.flatnonzero(radii == radius) for radius in np.unique(radii)]
-    trees = [cKDTree(inside[kind], boxsize=lengths) for kind in kinds]
+    beads, levers, radii, owner = place_beads(model, configuration)
+    n = len(configuration)
+    force, torque = np.zeros((n, 3)), np.zeros((n, 3))
     energy = virial = 0.0
+    for i, j, vector in pairs(model, configuration.box, beads, radii, owner):
+        r = np.linalg.norm(vector, axis=1)
+        s = r - (radii[i] + radii[j] - model.sigma)
+        strength, push = wca_energy(s, model.sigma), wca_force(s, model.sigma)
+        if model.well:
+            depth = model.well * well_depth(radii[i], radii[j], model.sigma)
+            strength, push = strength + depth * well_energy(s, model.sigma), push + depth * well_force(s, model.sigma)
+        on_j = (push / r)[:, None] * vector
+        energy += float(strength.sum())
+        virial += float((on_j * (vector - levers[j] + levers[i])).sum())
+        for axis in range(3):
+            force[:, axis] += np.bincount(owner[j], on_j[:, axis], n) - np.bincount(owner[i], on_j[:, axis], n)
+        turn_j, turn_i = np.cross(levers[j], on_j), np.cross(levers[i], on_j)
+        for axis in range(3):
+            torque[:, axis] += np.bincount(owner[j], turn_j[:, axis], n) - np.bincount(owner[i], turn_i[:, axis], n)
+    return Sums(energy, virial, force, torque)
+
+
+def pairs(
+    model: Model, box: FloatArray, beads: FloatArray, radii: FloatArray, owner: IndexArray
+) -> Iterator[tuple[IndexArray, IndexArray, FloatArray]]:
+    """Pairs in range as (i, j, x_j - x_i), each once; a body meets its own images but not itself."""
+    matrix = box_matrix(box)
+    inverse: FloatArray = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+    cells = np.floor(beads @ inverse.T + 0.5)
+    inside = beads - cells @ matrix.T
+    heights = 1.0 / np.linalg.norm(inverse, axis=1)
+    kinds = [np.flatnonzero(radii == radius) for radius in np.unique(radii)]
     for a, first in enumerate(kinds):
-        for b in range(a, len(kinds)):
-            second = kinds[b]
+        tree = cKDTree(inside[first])
+        for second in kinds[a:]:
             reach = model.cutoff(float(radii[first[0]]), float(radii[second[0]]))
-            found = trees[a].sparse_distance_matrix(trees[b], reach, output_type="ndarray")
-            i, j = first[found["i"]], second[found["j"]]
-            keep = (owner[i] < owner[j]) if a == b else (owner[i] != owner[j])
-            i, j = i[keep], j[keep]
-            vector = beads[j] - beads[i]
-            vector -= np.round(vector / lengths) * lengths
-            r = np.linalg.norm(vector, axis=1)
-            s = r - (radii[i] + radii[j] - model.sigma)
-            centres = vector - levers[j] + levers[i]
-            energy += float(wca_energy(s, model.sigma).sum())
-            virial += float((wca_force(s, model.sigma) / r * (vector * centres).sum(axis=1)).sum())
-    return energy, virial
+            ghosts, ghost_of, image = _with_images(inside[second], second, matrix, inverse, np.full(3, reach) / heights)
+            found = tree.sparse_distance_matrix(cKDTree(ghosts), reach, output_type="ndarray")
+            i, k = first[found["i"]], found["j"]
+            j = ghost_of[k]
+            # Unwrapped image of j seen from i, relative to the bodies' own unwrapped positions.
+            shift = image[k] + cells[i] - cells[j]
+            same_body = (owner[i] == owner[j]) & (shift == 0).all(axis=1)
+            # Within one kind, (i, j, shift) and (j, i, -shift) are the same pair.
+            keep = ~same_body & ((second is not first) | _first_of_two(i, j, shift))
+            i, j, k = i[keep], j[keep], k[keep]
+            yield i, j, ghosts[k] - inside[i]
 
 
-def _beads(model: Model, configuration: Configuration) -> tuple[FloatArray, FloatArray, FloatArray, NDArray[np.intp]]:
-    """Positions, levers (bead minus centre), radii and body of every interacting bead."""
+def _first_of_two(i: IndexArray, j: IndexArray, shift: FloatArray) -> NDArray[np.bool_]:
+    code = shift @ np.array([1e6, 1e3, 1.0])
+    first: NDArray[np.bool_] = (i < j) | ((i == j) & (code > 0))
+    return first
+
+
+def _with_images(
+    points: FloatArray, index: IndexArray, matrix: FloatArray, inverse: FloatArray, margin: FloatArray
+) -> tuple[FloatArray, IndexArray, FloatArray]:
+    """The points and those of their periodic images that lie within ``margin`` (of each box vector) of the cell."""
+    fractional = points @ inverse.T
+    most = np.ceil(margin).astype(int)
+    found, owners, images = [], [], []
+    for x in range(-most[0], most[0] + 1):
+        for y in range(-most[1], most[1] + 1):
+            for z in range(-most[2], most[2] + 1):
+                moved = fractional + np.array([x, y, z])
+                near = np.flatnonzero((np.abs(moved) <= 0.5 + margin + 1e-9).all(axis=1))
+                found.append(moved[near] @ matrix.T)
+                owners.append(index[near])
+                images.append(np.tile(np.array([x, y, z], dtype=np.float64), (len(near), 1)))
+    return np.concatenate(found), np.concatenate(owners), np.concatenate(images)
+
+
+def place_beads(model: Model, configuration: Configuration) -> tuple[FloatArray, FloatArray, FloatArray, IndexArray]:
+    """Every interacting bead: positions, levers (bead minus centre of mass), radii, and the body it belongs to."""
     beads, levers, radii, owner = [], [], [], []
     for body in model.bodies:
         rows = np.flatnonzero(configuration.is_species(body.name))
