@@ -1,8 +1,10 @@
 import dataclasses
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,8 @@ import pytest
 from engine_samples import assert_same_state, long_run
 
 from supercube.configuration import Configuration
-from supercube.engines.base import State
+from supercube.engines import run as run_module
+from supercube.engines.base import State, choose
 from supercube.engines.checkpoint import Checkpoint
 from supercube.engines.run import RunOptions, progress_style, simulate
 from supercube.engines.segments import read_log, read_trajectory
@@ -71,6 +74,35 @@ def test_a_run_in_two_parts_is_one_run(dry):
     assert np.all(np.diff(steps) > 0)
     assert steps[-1] == dry.schedule.total_steps
     assert len(list(dry.folder.glob("trajectory-*.gsd"))) == 2
+
+
+def test_the_bodies_are_defined_beside_the_run(dry):
+    dry()
+    found = json.loads((dry.folder / "model.json").read_text())
+    manifest = json.loads((dry.folder / "checkpoint" / "manifest.json").read_text())
+    assert found["hash"] == manifest["identity"]["model_hash"] == dry.model.hash
+    (cube,) = found["bodies"]
+    np.testing.assert_array_equal(cube["positions"], dry.model.body("cube").positions)
+    np.testing.assert_array_equal(cube["radii"], dry.model.body("cube").radii)
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_signal_during_a_run_that_fails_or_has_nothing_to_do_still_stops_the_process(dry, monkeypatch, fails):
+    # A worker that swallowed it would wait for its next job for ever.
+    dry(dry.schedule.end_of_equilibration)
+
+    def stopped(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        if fails:
+            raise EngineError("bodies overlap.")
+
+    monkeypatch.setattr(choose("lammps"), "check", stopped)
+    monkeypatch.setattr(run_module, "choose", lambda *_: choose("lammps"))
+    words = r"SIGTERM while it failed \(bodies overlap" if fails else "SIGTERM before it ran"
+    with pytest.raises(IncompleteError, match=words) as stop:
+        dry(dry.schedule.end_of_equilibration)
+    assert stop.value.by_signal
+    assert not (dry.folder / "lock.json").exists()
 
 
 def test_a_finished_run_does_nothing(dry):
@@ -173,8 +205,13 @@ def start(folder, engine):
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
     )
     assert process.stdout.readline() == "ready\n", process.communicate()
+    deadline = time.monotonic() + 120  # a checkpoint takes a second
     while not manifest.exists() or manifest.stat().st_mtime_ns == before:  # its first checkpoint, after 100 steps
         assert process.poll() is None, process.communicate()
+        if time.monotonic() > deadline:
+            process.kill()
+            pytest.fail(f"no checkpoint came: {process.communicate()}")
+        time.sleep(0.01)
     return process
 
 
