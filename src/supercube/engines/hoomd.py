@@ -149,23 +149,24 @@ class HoomdEngine(Engine):
         self.settings = found
         buffer = min(found["buffer"], room_for_buffer(model, state.configuration.box))
         self._world = World(self._hoomd, self._device, model, state, setup, found["neighbour_list"], buffer)
-        self._noise = np.asarray(state.private.get("torque_noise", np.zeros((len(self._like), 3))), dtype=np.float64)
-        self._restore(state)
+        # Noise of the last step belongs to a run that goes on in its bath; one without bath begins without it.
+        bath = state.private if setup.thermostat else {}
+        self._noise = np.array(bath.get("torque_noise", np.zeros((len(self._like), 3))), dtype=np.float64)
+        self._restore(bath.get("acceleration"))
 
     @classmethod
     def check(cls, model: Model, configuration: Configuration, smallest_volume: float) -> None:
         """See :meth:`Engine.check`."""
         room_for_buffer(model, scaled_box(configuration, smallest_volume))
 
-    def _restore(self, state: State) -> None:
+    def _restore(self, saved: NDArray[Any] | None) -> None:
         """Put back the accelerations, noise included, that a snapshot does not carry."""
         with one_sentence():
             self._world.simulation.run(0)
-        saved = state.private.get("acceleration")
         if saved is None or self._device.communicator.num_ranks > 1:
             return
         with self._world.simulation.state.cpu_local_snapshot as local:
-            bodies = np.asarray(local.particles.rtag)[: len(state.configuration)]
+            bodies = np.asarray(local.particles.rtag)[: len(self._like)]
             local.particles.acceleration[bodies] = saved
 
     # -- running ------------------------------------------------------------------------------------------------------
