@@ -96,7 +96,7 @@ def test_json_holds_what_it_takes_to_compute_the_energy_again(engine, tmp_path, 
     forces = np.array(answer["forces"])
     assert forces.sum(axis=0) == pytest.approx(np.zeros(3), abs=1e-9 * np.abs(forces).max())
     assert model["sphere_diameter"] is None
-    assert model["well"] == 0
+    assert model["wells"] == [0, 0, 0]
 
 
 def test_plain_output_names_the_largest(tmp_path, capsys):

@@ -104,10 +104,10 @@ def _auto(device: str, problems: list[str]) -> dict[str, Any]:
         return {"auto_engine": None, "auto_device": None, "auto_reason": None}
     if engine.name != "hoomd":
         return {"auto_engine": engine.name, "auto_device": "cpu", "auto_reason": "HOOMD-blue is not installed"}
-    from .engines.hoomd import load
+    from .engines.hoomd import load, visible_gpus
 
     hoomd = load()
-    if device != "cpu" and hoomd.version.gpu_enabled and hoomd.device.GPU.is_available():
+    if device != "cpu" and visible_gpus(hoomd):
         return {"auto_engine": "hoomd", "auto_device": "gpu", "auto_reason": "HOOMD-blue is installed and sees a GPU"}
     if device == "cpu":
         why = "and device is cpu"
@@ -180,10 +180,9 @@ def _places(device: str) -> list[tuple[str, str]]:
     if "hoomd" not in present():
         return places
     try:
-        from .engines.hoomd import load
+        from .engines.hoomd import load, visible_gpus
 
-        hoomd = load()
-        sees = hoomd.version.gpu_enabled and hoomd.device.GPU.is_available()
+        sees = bool(visible_gpus(load()))
     except Exception:  # told already, by whoever asked for the version
         sees = False
     return [*places, ("hoomd", "gpu")] if (sees and device != "cpu") or device == "gpu" else places

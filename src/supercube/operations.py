@@ -297,6 +297,12 @@ def prolong(job: Any, hold_time: float) -> None:
     """
     from .engines.checkpoint import job_lock
 
+    engine = load_config(Path(job.project.path) / "config.yaml").engine
+    if engine not in ("auto", job.doc.get("engine", engine)):
+        raise InputError(
+            f"job {job.id} was run with {job.doc['engine']}, but config.yaml says engine: {engine}; "
+            "expected auto, or the same engine."
+        )
     protocol = protocol_of(job)
     longer = ProtocolSettings.parse(protocol.to_dict() | {"hold_time": hold_time}, "--hold")
     if hold_time <= protocol.hold_time:

@@ -365,4 +365,8 @@ def test_tuning_tries_no_more_than_a_box_holds(monkeypatch, make_state_point):
 @hoomd_only
 def test_short_runs_take_the_usual_list_and_buffer():
     model, state, _ = system("cubes")
-    assert on_cpu(model, state).settings == {"neighbour_list": DEFAULT[0], "buffer": DEFAULT[1] * model.reach}
+    usual = {"neighbour_list": DEFAULT[0], "buffer": DEFAULT[1] * model.reach}
+    assert on_cpu(model, state).settings == usual | {"measured_on": "cpu"}
+    # What was found on another kind of device does not count here.
+    foreign = {"neighbour_list": "Cell", "buffer": 0.1, "measured_on": "gpu"}
+    assert on_cpu(model, state, settings=foreign).settings == usual | {"measured_on": "cpu"}

@@ -12,8 +12,7 @@ import pytest
 from engine_samples import assert_same_state, long_run
 
 from supercube.configuration import Configuration
-from supercube.engines import run as run_module
-from supercube.engines.base import State, choose
+from supercube.engines.base import State
 from supercube.engines.checkpoint import Checkpoint
 from supercube.engines.run import RunOptions, progress_style, simulate
 from supercube.engines.segments import read_log, read_trajectory
@@ -87,7 +86,7 @@ def test_the_bodies_are_defined_beside_the_run(dry):
 
 
 @pytest.mark.parametrize("fails", [True, False])
-def test_a_signal_during_a_run_that_fails_or_has_nothing_to_do_still_stops_the_process(dry, monkeypatch, fails):
+def test_a_signal_to_a_run_that_fails_or_has_nothing_to_do_stops_the_process(dry, engine_class, monkeypatch, fails):
     # A worker that swallowed it would wait for its next job for ever.
     dry(dry.schedule.end_of_equilibration)
 
@@ -96,8 +95,7 @@ def test_a_signal_during_a_run_that_fails_or_has_nothing_to_do_still_stops_the_p
         if fails:
             raise EngineError("bodies overlap.")
 
-    monkeypatch.setattr(choose("lammps"), "check", stopped)
-    monkeypatch.setattr(run_module, "choose", lambda *_: choose("lammps"))
+    monkeypatch.setattr(engine_class, "check", stopped)
     words = r"SIGTERM while it failed \(bodies overlap" if fails else "SIGTERM before it ran"
     with pytest.raises(IncompleteError, match=words) as stop:
         dry(dry.schedule.end_of_equilibration)

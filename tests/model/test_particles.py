@@ -175,12 +175,13 @@ def test_two_aligned_cubes_have_the_least_energy_minus_attraction(make_state_poi
 
 def test_no_attraction_no_well(make_state_point):
     model = build_model(make_state_point(attraction=0.0))
-    assert model.well == 0.0
-    assert model.depth(0.2, 0.5) == 0.0
+    assert model.wells == (0.0, 0.0, 0.0)
+    assert not model.attracts
+    assert model.depth(0.2, 0.5, 0) == 0.0
 
 
 def test_the_well_grows_with_the_attraction(make_state_point):
-    wells = [build_model(make_state_point(attraction=a)).well for a in (0.1, 1.0, 2.0, 10.0)]
+    wells = [build_model(make_state_point(attraction=a)).wells[0] for a in (0.1, 1.0, 2.0, 10.0)]
     assert wells == sorted(wells)
     assert wells[0] > 0
     # Beads share the well of a face: none of them alone is as deep as both faces together.
@@ -190,7 +191,18 @@ def test_the_well_grows_with_the_attraction(make_state_point):
 def test_spheres_alone_get_the_well_that_they_have_beside_cubes(make_state_point):
     values = {"n_spheres": 8, "size_ratio": 0.5, "attraction": 3.0}
     beside, alone = (build_model(make_state_point(n_cubes=n, **values)) for n in (8, 0))
-    assert alone.well == beside.well > 0
-    assert alone.depth(1.0, 1.0) == beside.depth(1.0, 1.0)
+    assert alone.wells == beside.wells
+    assert min(alone.wells) > 0
     # R/(lambda/2) with R = D/4: two spheres of diameter 2 at lambda 0.2.
-    assert alone.depth(1.0, 1.0) == pytest.approx(alone.well * 0.5 / 0.1)
+    assert alone.depth(1.0, 1.0, 2) == pytest.approx(alone.wells[2] * 0.5 / 0.1)
+
+
+def test_wells_of_spheres_do_not_depend_on_the_resolution(make_state_point):
+    values = {"n_spheres": 8, "size_ratio": 0.6, "attraction": 5.0}
+    depths = [
+        float(build_model(make_state_point(roughness=r, **values)).depth(1 / 1.2, 1 / 1.2, 2))
+        for r in (0.05, 0.02, 0.01)
+    ]
+    # Rougher faces reach a little farther; scaled from single beads it was a factor of twenty.
+    assert max(depths) / min(depths) < 1.2
+    assert depths[-1] > 0.5

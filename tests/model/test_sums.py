@@ -51,7 +51,8 @@ def plain_sum(model, configuration, images=4):
         vector = x[of_b][None] + shift - x[of_a][:, None]
         r = np.linalg.norm(vector, axis=-1)
         s = r - (radius[of_a][:, None] + radius[of_b][None] - model.sigma)
-        depth = model.well * well_depth(radius[of_a][:, None], radius[of_b][None], model.sigma)
+        spheres = int(configuration.is_species("sphere")[[a, b]].sum())
+        depth = model.wells[spheres] * well_depth(radius[of_a][:, None], radius[of_b][None], model.sigma)
         strength = wca_energy(s, model.sigma) + depth * well_energy(s, model.sigma)
         push = wca_force(s, model.sigma) + depth * well_force(s, model.sigma)
         on_a = -(push / r)[..., None] * vector

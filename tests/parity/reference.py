@@ -79,7 +79,8 @@ def evaluate(model, configuration):
         near = np.linalg.norm(apart, axis=1) < reach[i] + reach[j] + (R_WELL - 1) * model.sigma
         for vector in apart[near]:
             pairs = vector + levers[j][None] - levers[i][:, None]
-            terms, on_j = _bead_pairs(model, pairs, radii[i][:, None], radii[j][None])
+            well = model.wells[(not bodies[i].is_rigid) + (not bodies[j].is_rigid)]
+            terms, on_j = _bead_pairs(model, well, pairs, radii[i][:, None], radii[j][None])
             energy, energy_scale = energy + terms.sum(), energy_scale + np.abs(terms).sum()
             force_scale = max(force_scale, np.linalg.norm(on_j, axis=-1).max())
             forces[j] += on_j.sum(axis=(0, 1))
@@ -89,10 +90,10 @@ def evaluate(model, configuration):
     return Reference(float(energy), forces, torques, float(energy_scale), float(force_scale))
 
 
-def _bead_pairs(model, vectors, radii_i, radii_j):
+def _bead_pairs(model, well, vectors, radii_i, radii_j):
     """Energies (n, m) and forces on the second beads (n, m, 3)."""
     r = np.linalg.norm(vectors, axis=-1)
     # Derjaguin: w for two beads of radius sigma/2, and in proportion to R_i R_j / (R_i + R_j) for others.
-    depth = model.well * radii_i * radii_j / (radii_i + radii_j) / (model.sigma / 4)
+    depth = well * radii_i * radii_j / (radii_i + radii_j) / (model.sigma / 4)
     energy, push = pair_energy_and_push(r - (radii_i + radii_j - model.sigma), model.sigma, depth)
     return energy, (push / r)[..., None] * vectors

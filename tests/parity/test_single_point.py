@@ -7,6 +7,7 @@ import pytest
 from parity_engines import LAMMPS, need_lammps
 from parity_states import CONTACTS, SYSTEMS, TILTS, model_of, system, touching
 from reference import evaluate as slow_sum
+from scipy.integrate import trapezoid
 from scipy.optimize import minimize_scalar
 
 from supercube.configuration import Configuration, box_matrix
@@ -45,7 +46,7 @@ def test_configurations_press_and_lie_across_the_box(name, box, attraction):
     fractional = configuration.positions @ np.linalg.inv(box_matrix(configuration.box)).T
     extent = 0.5 / configuration.box[:3].max()
     assert (np.abs(fractional) > 0.5 - extent).any(axis=1).sum() > 3
-    assert (model.well > 0) == (attraction > 0)
+    assert (model.attracts) == (attraction > 0)
 
 
 @pytest.mark.parametrize(("name", "box", "attraction"), ALL)
@@ -118,10 +119,26 @@ def test_two_faces_are_as_deep_as_the_attraction(machine, ligand_length, roughne
     assert found.fun == pytest.approx(-attraction, rel=1e-6)
 
 
-def test_two_spheres_are_as_deep_as_derjaguin_says(machine):
-    model = model_of(0, 2, 0.8, 0.2, 0.05, 3.0)
-    distance = 1 / 0.8 - model.sigma + 2 ** (1 / 6) * model.sigma  # where the steric part ends
-    pair = Configuration([7, 7, 7, 0, 0, 0], [[0, 0, 0], [0, 0, distance]], [[1, 0, 0, 0]] * 2, ("sphere",), [0, 0])
-    # R_i R_j/(R_i + R_j) = D/4 for spheres of diameter D and sigma/4 for the beads that w belongs to.
-    depth = model.well * (1 / 0.8) / model.sigma * (1 - np.exp(-8 * (2.5 - 2 ** (1 / 6)) ** 2))
-    assert machine.single_point(model, pair)[0] == pytest.approx(-depth, rel=1e-9)
+@pytest.mark.parametrize("roughness", [0.05, 0.02])
+@pytest.mark.parametrize("ligand_length", [0.1, 0.2])
+def test_spheres_are_as_deep_as_derjaguin_says(machine, ligand_length, roughness):
+    # From whole faces, whatever their beads: I = int |E| dd / e^2, 2 pi R I on a face, pi R I for two spheres.
+    attraction, radius = 3.0, 1 / 0.6 / 2
+    model = model_of(2, 2, 0.6, ligand_length, roughness, attraction)
+
+    def energy(distance, species):
+        pair = Configuration(
+            [9, 9, 9, 0, 0, 0], [[0, 0, 0], [0, 0, distance]], [[1, 0, 0, 0]] * 2, ("cube", "sphere"), species
+        )
+        return machine.single_point(model, pair)[0]
+
+    def bottom(touching, species):
+        bounds = (touching, touching + 0.3 * model.sigma)
+        return minimize_scalar(energy, bounds=bounds, args=(species,), method="bounded", options={"xatol": 1e-5})
+
+    first = bottom(1.0, [0, 0]).x
+    distances = np.linspace(first, 1 + 2.5 * model.sigma, 100)
+    integral = -trapezoid([energy(d, [0, 0]) for d in distances], distances)
+    # 100 points: the rule's error is (b - a) h^2/12 of the slope's change, below 1e-3 of the integral.
+    assert bottom(0.5 + radius, [0, 1]).fun == pytest.approx(-2 * np.pi * radius * integral, rel=2e-3)
+    assert bottom(2 * radius, [1, 1]).fun == pytest.approx(-np.pi * radius * integral, rel=2e-3)

@@ -143,16 +143,26 @@ class HoomdEngine(Engine):
         self._like = state.configuration
         self._first_box = state.private.get("first_box")
         self._drying: Any = None
-        found = dict(setup.settings) or {"neighbour_list": DEFAULT[0], "buffer": DEFAULT[1] * model.reach}
-        if setup.tune and not setup.settings:
-            found = tune(self._hoomd, self._device, model, state, setup)
-        self.settings = found
-        buffer = min(found["buffer"], room_for_buffer(model, state.configuration.box))
+        self.settings = found = self._settings(state)
+        buffer = min(found["buffer"], self._room(state.configuration.box))
         self._world = World(self._hoomd, self._device, model, state, setup, found["neighbour_list"], buffer)
         # Noise of the last step belongs to a run that goes on in its bath; one without bath begins without it.
         bath = state.private if setup.thermostat else {}
         self._noise = np.array(bath.get("torque_noise", np.zeros((len(self._like), 3))), dtype=np.float64)
         self._restore(bath.get("acceleration"))
+
+    def _settings(self, state: State) -> dict[str, Any]:
+        """What an earlier execution on this kind of device found, else by measurement or the default."""
+        kind = "gpu" if self._on_gpu else "cpu"
+        if self._setup.settings and self._setup.settings.get("measured_on", kind) == kind:
+            return dict(self._setup.settings)
+        found = {"neighbour_list": DEFAULT[0], "buffer": DEFAULT[1] * self._model.reach}
+        if self._setup.tune:
+            found = tune(self._hoomd, self._device, self._model, state, self._setup)
+        return found | {"measured_on": kind}
+
+    def _room(self, box: FloatArray) -> float:
+        return room_for_buffer(self._model, box, self._device.communicator.num_ranks)
 
     @classmethod
     def check(cls, model: Model, configuration: Configuration, smallest_volume: float) -> None:
@@ -187,7 +197,7 @@ class HoomdEngine(Engine):
             simulation.operations.updaters.remove(self._drying)
             self._drying = None
         smallest = scaled_box(self._like, schedule.volume(simulation.timestep + steps))
-        self._world.renew_neighbours(min(self.settings["buffer"], room_for_buffer(self._model, smallest)))
+        self._world.renew_neighbours(min(self.settings["buffer"], self._room(smallest)))
         self._kick_with_noise()
         with one_sentence():
             simulation.run(steps)

@@ -36,6 +36,8 @@ FloatArray = NDArray[np.float64]
 
 #: Seconds that ranks may take to leave by themselves.
 _PATIENCE = 20.0
+#: Characters of a folder for temporary files that leave room for the name of a socket in it.
+_LONGEST_PATH = 60
 
 
 def on_ranks(ranks: int) -> type[Engine]:
@@ -52,7 +54,9 @@ class HoomdRanks(Engine):
     def __init__(self, model: Model, state: State, setup: Setup) -> None:
         self.check(model, state.configuration, state.configuration.volume)
         self._connections: list[Connection[Any, Any]] = []
-        self._folder = tempfile.TemporaryDirectory(prefix="supercube-ranks-")
+        # The path of a Unix socket may have about 100 bytes.
+        place = None if len(tempfile.gettempdir()) < _LONGEST_PATH else "/tmp"
+        self._folder = tempfile.TemporaryDirectory(prefix="supercube-ranks-", dir=place)
         self._errors = Path(self._folder.name) / "stderr"
         self._process: subprocess.Popen[bytes] | None = None
         try:
@@ -87,6 +91,7 @@ class HoomdRanks(Engine):
             # A session of its own: a signal to the job's process group must not end the ranks before the checkpoint.
             self._process = subprocess.Popen(
                 [_mpiexec(), "-n", str(self.ranks), sys.executable, "-m", __name__, address],
+                stdin=subprocess.DEVNULL,  # mpiexec would read away what a script is fed with
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 env=_plain_environment(),
@@ -95,7 +100,13 @@ class HoomdRanks(Engine):
             found: dict[int, Connection[Any, Any]] = {}
             while len(found) < self.ranks:
                 connection = self._accept(listener)
-                found[int(connection.recv())] = connection
+                rank, size = connection.recv()
+                if size != self.ranks:
+                    raise EngineError(
+                        f"{_mpiexec()} started HOOMD-blue as {size} rank(s), not {self.ranks}; "
+                        "expected the mpiexec of the MPI library that HOOMD-blue was built with - put it first on PATH."
+                    )
+                found[rank] = connection
         self._connections = [found[rank] for rank in sorted(found)]
 
     def _accept(self, listener: socket.socket) -> Connection[Any, Any]:
@@ -108,6 +119,8 @@ class HoomdRanks(Engine):
 
     def _ask(self, what: str, *arguments: Any) -> Any:
         """Let every rank do the same and return what the first one answers."""
+        if not self._connections:
+            raise EngineError("HOOMD-blue has ended; start the run again to continue from its checkpoint.")
         try:
             for connection in self._connections:
                 connection.send((what, arguments))
@@ -121,8 +134,9 @@ class HoomdRanks(Engine):
                         if failed:
                             raise EngineError(answers[rank])
         except (EOFError, ConnectionError) as error:
+            words = self._last_words()
             self._abandon()
-            raise EngineError(f"HOOMD-blue lost one of {self.ranks} ranks: {self._last_words()}") from error
+            raise EngineError(f"HOOMD-blue lost one of {self.ranks} ranks: {words}") from error
         except EngineError:
             self._abandon()
             raise
@@ -130,7 +144,7 @@ class HoomdRanks(Engine):
 
     def _last_words(self) -> str:
         lines = self._errors.read_text(errors="replace").strip().splitlines() if self._errors.exists() else []
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it left no message")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "it left no message (was it killed?)")
 
     def advance(self, steps: int, schedule: Schedule) -> None:
         """See :meth:`Engine.advance`."""
@@ -185,18 +199,19 @@ def _mpiexec() -> str:
 
 def _plain_environment() -> dict[str, str]:
     # Under a scheduler's own launcher these would make the new ranks join the old ones.
-    foreign = ("PMI_", "PMIX_", "OMPI_", "MPI_LOCAL", "HYDI_")
+    foreign = ("PMI_", "PMIX_", "OMPI_", "MPI_LOCAL", "HYDI_", "MV2_", "JSM_", "SLURM_LOCALID")
     return {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
 
 
 def serve(address: str) -> None:
     """One rank: do what is asked until the connection ends."""
     hoomd = load()
-    rank = int(hoomd.communicator.Communicator().rank)
+    world = hoomd.communicator.Communicator()
+    rank = int(world.rank)
     with socket.socket(socket.AF_UNIX) as line:
         line.connect(address)
         connection: Connection[Any, Any] = Connection(line.detach())
-    connection.send(rank)
+    connection.send((rank, int(world.num_ranks)))
     _obey(connection, rank)
 
 

@@ -36,9 +36,9 @@ def tune(hoomd: Any, device: Any, model: Model, state: State, setup: Setup) -> d
         dict: ``neighbour_list``, ``buffer`` (cube edges) and ``tried``: list, buffer and steps per second of each
         trial.
     """
-    key = (model.hash, len(state.configuration), type(device).__name__)
+    key = (model.hash, len(state.configuration), f"{type(device).__name__} {device.communicator.num_ranks}")
     if key not in _tuned:
-        room = room_for_buffer(model, state.configuration.box)
+        room = room_for_buffer(model, state.configuration.box, device.communicator.num_ranks)
         tried: list[tuple[str, float, float]] = []
 
         def attempt(kind: str, buffers: Sequence[float]) -> None:
@@ -51,7 +51,7 @@ def tune(hoomd: Any, device: Any, model: Model, state: State, setup: Setup) -> d
         for kind in LISTS:
             attempt(kind, [usual])
         fastest = max(tried, key=lambda trial: trial[2])[0]
-        others = [factor * model.reach for factor in BUFFERS if factor * model.reach < room]
+        others = [factor * model.reach for factor in BUFFERS if factor * model.reach <= room]
         attempt(fastest, others or [usual])
         kind, buffer, _ = max(tried, key=lambda trial: trial[2])
         _tuned[key] = {"neighbour_list": kind, "buffer": buffer, "tried": [list(trial) for trial in tried]}
@@ -84,7 +84,7 @@ def longest_range(model: Model) -> float:
     return model.cutoff(largest, largest)
 
 
-def room_for_buffer(model: Model, box: FloatArray) -> float:
+def room_for_buffer(model: Model, box: FloatArray, ranks: int = 1) -> float:
     """The largest buffer that HOOMD takes in this box: ranges and buffer within half of it.
 
     Raises:
@@ -97,7 +97,8 @@ def room_for_buffer(model: Model, box: FloatArray) -> float:
             f"the box is {narrowest:.3g} e wide, but HOOMD-blue needs more than {2 * longest / 0.998:.3g} e, twice the "
             f"longest range of the forces; take more particles, a looser target, or engine: lammps."
         )
-    return room
+    # ``most_ranks`` counts with the usual buffer, so on several ranks no larger one will do.
+    return room if ranks == 1 else min(room, DEFAULT[1] * model.reach)
 
 
 def most_ranks(model: Model, box: FloatArray, buffer: float, limit: int) -> int:

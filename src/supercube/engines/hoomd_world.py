@@ -44,11 +44,13 @@ class _Types:
     Attributes:
         names: of all types.
         radii: bead radius of each type.
+        free: which of them are spheres.
         beads: for each rigid species, the type names of its constituents (all its beads but the central one).
     """
 
     names: list[str]
     radii: list[float]
+    free: set[int]
     beads: dict[str, list[str]]
 
 
@@ -62,7 +64,8 @@ def _types(model: Model) -> _Types:
             names += [f"{body.name}-bead-{k}" for k in range(len(distinct))]
             radii += distinct
             beads[body.name] = [f"{body.name}-bead-{distinct.index(key)}" for key in keys]
-    return _Types(names, radii, beads)
+    free = {index for index, body in enumerate(model.bodies) if not body.is_rigid}
+    return _Types(names, radii, free, beads)
 
 
 class World:
@@ -121,11 +124,12 @@ def _pair_forces(hoomd: Any, model: Model, types: _Types, neighbours: Any) -> li
             shift = delta(a, b, model.sigma) if acts else 0.0
             steric.params[(first, second)] = {"epsilon": float(acts), "sigma": model.sigma, "delta": shift}
             steric.r_cut[(first, second)] = shift + model.wca_cutoff if acts else 0.0
-            depth = model.depth(a, b) if acts else 0.0
+            free = (i in types.free) + (j in types.free)
+            depth = float(model.depth(a, b, free)) if acts else 0.0
             center = shift + model.wca_cutoff
             well.params[(first, second)] = {"epsilon": -depth, "sigma": WELL_WIDTH * model.sigma, "delta": center}
             well.r_cut[(first, second)] = shift + model.reach if acts else 0.0
-    return [steric, well] if model.well else [steric]
+    return [steric, well] if model.attracts else [steric]
 
 
 def _rigid(hoomd: Any, model: Model, types: _Types) -> Any:

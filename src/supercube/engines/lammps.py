@@ -166,7 +166,7 @@ class LammpsEngine(Engine):
 
     def _interactions(self) -> None:
         types, model = self._types, self._model
-        attracts = model.well > 0
+        attracts = model.attracts
         lines = ["pair_style hybrid/overlay lj/expand 1.0 gauss/cut 1.0" if attracts else "pair_style lj/expand 1.0"]
         lines.append("pair_modify shift no")
         if attracts:
@@ -181,7 +181,8 @@ class LammpsEngine(Engine):
                 lines.append(f"{where} {style}{1.0 if acts else 0.0} {model.sigma!r} {shift!r} {model.wca_cutoff!r}")
                 if attracts:
                     width = WELL_WIDTH * model.sigma
-                    height = -model.depth(radius_i, radius_j) * width * math.sqrt(2 * math.pi) if acts else 0.0
+                    depth = float(model.depth(radius_i, radius_j, types.free[i] + types.free[j])) if acts else 0.0
+                    height = -depth * width * math.sqrt(2 * math.pi)
                     center, end = shift + model.wca_cutoff, shift + model.reach
                     lines.append(f"{where} gauss/cut {height!r} {center!r} {width!r} {end!r}")
                 if not acts:
@@ -296,7 +297,8 @@ class LammpsEngine(Engine):
 
     def _bodies(self) -> FloatArray:
         """(n_rigid, 9) unwrapped centres, velocities and angular momenta of the rigid bodies, in their order."""
-        if not any(body.is_rigid for body in self._model.bodies):
+        names = [body.name for body in self._model.bodies if body.is_rigid and body.name in self._species]
+        if not np.isin(self._typeid, [self._species.index(name) for name in names]).any():
             return np.empty((0, 9))
         style, kind = self._module.LMP_STYLE_LOCAL, self._module.LMP_TYPE_ARRAY
         table = np.array(self._lmp.numpy.extract_compute("bodies", style, kind))
@@ -315,6 +317,8 @@ class LammpsEngine(Engine):
         for index, body in enumerate(self._model.bodies):
             atoms = np.flatnonzero(np.isin(self._atom_type, self._types.of_body[index]))
             rows = np.unique(self._owner[atoms])
+            if not len(rows):
+                continue
             if body.is_rigid:
                 centers[rows], velocities[rows], momenta[rows] = table[:, :3], table[:, 3:6], table[:, 6:]
                 beads = x[atoms].reshape(len(rows), -1, 3)
@@ -419,17 +423,20 @@ class _BeadTypes:
 
     Attributes:
         radii: bead radius of each type.
+        free: whether it is a sphere.
         of_body: for each species, the type (from 1) of each of its beads.
     """
 
     def __init__(self, model: Model) -> None:
         self.radii: list[float] = []
+        self.free: list[bool] = []
         self.of_body: list[NDArray[np.int32]] = []
         for body in model.bodies:
             keys = [(0.0 if i == 0 else 1.0, round(float(r), 12)) for i, r in enumerate(body.radii)]
             distinct = sorted(set(keys))
             self.of_body.append(np.array([len(self.radii) + 1 + distinct.index(key) for key in keys], dtype=np.int32))
             self.radii += [radius for _, radius in distinct]
+            self.free += [not body.is_rigid] * len(distinct)
 
     def __len__(self) -> int:
         return len(self.radii)

@@ -21,7 +21,7 @@ from ..errors import IncompleteError
 from ..model.particles import Model
 from ..protocol.schedule import STEP_UNIT, Schedule
 from .base import Engine, Setup, State, choose
-from .checkpoint import Checkpoint, job_lock, write_whole
+from .checkpoint import Checkpoint, job_lock, read_manifest, write_whole
 from .segments import SegmentWriter
 
 #: Frames of the hold: the labels come from its last ones, which have to tell vibration from hopping.
@@ -137,7 +137,10 @@ def simulate(
         CheckpointError: the checkpoint belongs to another run.
         EngineError: the engine is absent or failed, or another process runs this job.
     """
-    engine_class = choose(options.engine, options.device, options.ranks)
+    name = options.engine
+    if name == "auto":  # a job that has a checkpoint continues with the engine that wrote it
+        name = read_manifest(folder / "checkpoint").get("identity", {}).get("engine", name)
+    engine_class = choose(name, options.device, options.ranks)
     checkpoint = Checkpoint(
         folder / "checkpoint",
         {

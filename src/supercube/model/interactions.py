@@ -61,7 +61,8 @@ def well_depth(radius_i: ArrayLike, radius_j: ArrayLike, sigma: float) -> NDArra
     """Depth of the well of two beads over that of two beads of radius lambda = sigma/2: R / (lambda/2).
 
     R = R_i R_j / (R_i + R_j). Derjaguin: the force between curved surfaces is 2 pi R times the energy per area of flat
-    ones, so with one ligand on all particles the depths scale with R, for beads and spheres alike.
+    ones, so beads of one ligand attract in proportion to R. What a sphere gets is fixed by whole faces
+    (:func:`.particles.calibrate_wells`), since a face is more than its nearest bead.
     """
     radius_i, radius_j = np.asarray(radius_i, dtype=np.float64), np.asarray(radius_j, dtype=np.float64)
     return np.asarray(radius_i * radius_j / (radius_i + radius_j) / (sigma / 4.0))

@@ -14,7 +14,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.integrate import trapezoid
 from scipy.optimize import brentq, minimize_scalar
 
 from ..configuration import cube_shape, sphere_shape
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
+Wells = tuple[float, float, float]
+NO_WELLS: Wells = (0.0, 0.0, 0.0)
 #: Hydrodynamic radius of a cube over its edge: the capacity of the unit cube, 0.6607 (Hubbard & Douglas,
 #: Phys. Rev. E 47, R2983, 1993), rounded as in the model's definition.
 CUBE_HYDRODYNAMIC_RADIUS = 0.66
@@ -99,10 +102,11 @@ class Model:
     Attributes:
         bodies: the species, in the order of a Configuration's ``species``.
         sigma: range of the expanded WCA potential, 2 lambda e.
-        roughness, dent: measured smoothness of the cube (see ``beads``); None without cubes.
-        bead_hash: fingerprint of the cube's body definition; None without cubes.
+        roughness, dent: measured smoothness of the cube (see ``beads``); None without cubes and attraction.
+        bead_hash: fingerprint of the cube's body definition; None without cubes and attraction, which cubes define.
         attraction: depth of the face-to-face well of two cubes, kT.
-        well: w, the depth of the well between two beads of radius lambda, kT (0 = purely repulsive).
+        wells: depths between beads, kT, each for two of radius lambda (see :func:`.interactions.well_depth`): two beads
+            of cubes, one of them and a sphere, two spheres; zeros are purely repulsive.
     """
 
     bodies: tuple[Body, ...]
@@ -111,7 +115,7 @@ class Model:
     dent: float | None
     bead_hash: str | None
     attraction: float = 0.0
-    well: float = 0.0
+    wells: Wells = NO_WELLS
 
     @property
     def wca_cutoff(self) -> float:
@@ -119,17 +123,28 @@ class Model:
         return CUTOFF * self.sigma
 
     @property
+    def attracts(self) -> bool:
+        """Whether there are wells."""
+        return self.attraction > 0
+
+    @property
     def reach(self) -> float:
         """Range of all forces in s = r - Delta: that of the well where there is one, 2.5 sigma."""
-        return (WELL_CUTOFF if self.well else CUTOFF) * self.sigma
+        return (WELL_CUTOFF if self.attracts else CUTOFF) * self.sigma
 
     def cutoff(self, radius_i: float, radius_j: float) -> float:
         """Centre distance at which two beads stop interacting."""
         return delta(radius_i, radius_j, self.sigma) + self.reach
 
-    def depth(self, radius_i: float, radius_j: float) -> float:
-        """Depth of the well of two beads, kT (see :func:`.interactions.well_depth`)."""
-        return self.well * float(well_depth(radius_i, radius_j, self.sigma))
+    def depth(self, radius_i: ArrayLike, radius_j: ArrayLike, spheres: ArrayLike) -> FloatArray:
+        """Depth of the well of two beads, kT (any shape).
+
+        Args:
+            radius_i: of one bead, cube edges.
+            radius_j: of the other.
+            spheres: how many of the two are spheres, 0 to 2.
+        """
+        return np.asarray(np.asarray(self.wells)[np.asarray(spheres)] * well_depth(radius_i, radius_j, self.sigma))
 
     @cached_property
     def diffusion(self) -> float:
@@ -184,7 +199,7 @@ class Model:
             "bead_radii": sorted({round(float(r), 6) for r in cube[0].radii if r > 0}) if cube else [],
             "bead_spacing": _edge_spacing(cube[0]) if cube else None,
             "sigma": self.sigma,
-            "well": self.well,
+            "wells": list(self.wells),
             "roughness": None if self.roughness is None else round(self.roughness, 6),
             "dent": None if self.dent is None else round(self.dent, 6),
             "body_hash": self.hash,
@@ -209,7 +224,7 @@ class Model:
         return {
             "hash": self.hash,
             "sigma": self.sigma,
-            "well": self.well,
+            "wells": list(self.wells),
             "time_step": self.time_step,
             "bodies": bodies,
         }
@@ -221,7 +236,9 @@ class Model:
             [b.name, *(round(x, 12) for x in (b.mass, b.inertia, b.friction, b.rotational_friction, *b.radii.tolist()))]
             for b in self.bodies
         ]
-        text = json.dumps([record, round(self.sigma, 12), self.bead_hash, self.time_step, round(self.well, 12)])
+        text = json.dumps(
+            [record, round(self.sigma, 12), self.bead_hash, self.time_step, [round(w, 12) for w in self.wells]]
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -284,54 +301,77 @@ def build_model(state_point: StatePoint) -> Model:
     """
     bodies: list[Body] = []
     roughness = dent = bead_hash = None
-    sigma, well = 2.0 * state_point.ligand_length, 0.0
+    sigma, wells = 2.0 * state_point.ligand_length, NO_WELLS
+    sphere = sphere_body(state_point.size_ratio, state_point.ligand_length) if state_point.n_spheres else None
     if state_point.n_cubes or state_point.attraction:
         # The well is defined by two cubes, so spheres alone need the cube too, to know how deep theirs is.
         cube, roughness, dent, bead_hash = cube_body(state_point.ligand_length, state_point.roughness)
-        well = calibrate_well(cube, sigma, state_point.attraction)
+        radius = None if sphere is None else float(sphere.radii[0])
+        wells = calibrate_wells(cube, radius, sigma, state_point.attraction)
     if state_point.n_cubes:
         bodies.append(cube)
-    if state_point.n_spheres:
-        bodies.append(sphere_body(state_point.size_ratio, state_point.ligand_length))
-    return Model(tuple(bodies), sigma, roughness, dent, bead_hash, state_point.attraction, well)
+    if sphere is not None:
+        bodies.append(sphere)
+    return Model(tuple(bodies), sigma, roughness, dent, bead_hash, state_point.attraction, wells)
 
 
-def calibrate_well(cube: Body, sigma: float, attraction: float) -> float:
-    """Depth w for which two aligned cubes, face to face with beads in registry, have the least energy -attraction.
+def calibrate_wells(cube: Body, sphere_radius: float | None, sigma: float, attraction: float) -> Wells:
+    """Depths for which two aligned cubes, face to face with beads in registry, have the least energy -attraction.
 
     The energy at distance d is that of all pairs of beads, E(d) = E_WCA(d) + w E_well(d); its minimum falls with w.
+    Spheres of radius R follow by Derjaguin from the same ligand: with I = int |E(d)| dd / e^2 from the minimum
+    outwards, per area of a face, a sphere on the middle of a face has the depth 2 pi R I, and two spheres pi R I.
 
     Args:
         cube: the rigid body.
+        sphere_radius: of the spheres; None without.
         sigma: range of the potential.
-        attraction: depth of the well, kT; 0 gives 0.
+        attraction: depth of the well of two cubes, kT; 0 gives no wells.
     """
     if attraction == 0:
-        return 0.0
+        return NO_WELLS
     acting = cube.radii > 0
     x, radii = cube.positions[acting], cube.radii[acting]
-    apart = x[None] - x[:, None]
-    shift = radii[None] + radii[:, None] - sigma
-    depth = well_depth(radii[None], radii[:, None], sigma)
+    faces = _Approach(x[None] - x[:, None], radii[None], radii[:, None], sigma, 1.0)
+    beads = faces.fit(attraction)
+    if sphere_radius is None:
+        return (beads, 0.0, 0.0)
+    bottom = faces.bottom(beads)[0]
+    distances = np.linspace(bottom, 1.0 + WELL_CUTOFF * sigma, 400)
+    integral = -float(trapezoid([faces.energy(d, beads) for d in distances], distances))
+    on_face = _Approach(x, radii, np.array(sphere_radius), sigma, 0.5 + sphere_radius)
+    origin, radius = np.zeros((1, 3)), np.array([sphere_radius])
+    pair = _Approach(origin, radius, radius, sigma, 2.0 * sphere_radius)
+    reach = math.pi * sphere_radius * integral
+    return (beads, on_face.fit(2.0 * reach), pair.fit(reach))
 
-    def parts(distance: float) -> tuple[float, float]:
-        s = np.linalg.norm(apart + np.array([0.0, 0.0, distance]), axis=-1) - shift
-        return float(wca_energy(s, sigma).sum()), float((depth * well_energy(s, sigma)).sum())
 
-    def depth_of(well: float) -> float:
-        def energy(distance: float) -> float:
-            steric, attractive = parts(distance)
-            return steric + well * attractive
+class _Approach:
+    """Energy of two sets of beads against their distance along z; touching at ``contact`` (cube edges)."""
 
-        # In units of sigma around the distance at which facing beads of the faces stop repelling.
-        touching = 1.0 + (CUTOFF - 1.0) * sigma
-        bounds = (touching - 0.5 * sigma, touching + 0.3 * sigma)
-        return float(minimize_scalar(energy, bounds=bounds, options={"xatol": 1e-10}).fun)
+    def __init__(self, apart: FloatArray, first: FloatArray, second: FloatArray, sigma: float, contact: float) -> None:
+        self._apart, self._sigma = apart, sigma
+        self._shift, self._relative = first + second - sigma, well_depth(first, second, sigma)
+        # Around the distance at which facing beads stop repelling.
+        free = contact + (CUTOFF - 1.0) * sigma
+        self._bounds = (free - 0.5 * sigma, free + 0.3 * sigma)
 
-    low, high = 0.0, attraction
-    while depth_of(high) > -attraction:
-        low, high = high, 2.0 * high
-    return float(brentq(lambda well: depth_of(well) + attraction, low, high, xtol=1e-13, rtol=1e-13))
+    def energy(self, distance: float, well: float) -> float:
+        s = np.linalg.norm(self._apart + np.array([0.0, 0.0, distance]), axis=-1) - self._shift
+        steric, attractive = wca_energy(s, self._sigma), self._relative * well_energy(s, self._sigma)
+        return float(steric.sum() + well * attractive.sum())
+
+    def bottom(self, well: float) -> tuple[float, float]:
+        """Distance and energy of the minimum."""
+        found = minimize_scalar(self.energy, bounds=self._bounds, args=(well,), options={"xatol": 1e-10})
+        return float(found.x), float(found.fun)
+
+    def fit(self, depth: float) -> float:
+        """The well for which the minimum is -depth."""
+        low, high = 0.0, depth
+        while self.bottom(high)[1] > -depth:
+            low, high = high, 2.0 * high
+        return float(brentq(lambda well: self.bottom(well)[1] + depth, low, high, xtol=1e-13, rtol=1e-13))
 
 
 def check_model(state_point: StatePoint) -> None:

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from ..configuration import Configuration, box_matrix
-from .interactions import wca_energy, wca_force, well_depth, well_energy, well_force
+from .interactions import wca_energy, wca_force, well_energy, well_force
 from .particles import Model
 
 FloatArray = NDArray[np.float64]
@@ -47,14 +47,17 @@ def evaluate(model: Model, configuration: Configuration) -> Sums:
     """
     beads, levers, radii, owner = place_beads(model, configuration)
     n = len(configuration)
+    spheres = np.zeros(n, dtype=np.intp)
+    for body in model.bodies:
+        spheres[configuration.is_species(body.name)] = not body.is_rigid
     force, torque = np.zeros((n, 3)), np.zeros((n, 3))
     energy = virial = 0.0
     for i, j, vector in pairs(model, configuration.box, beads, radii, owner):
         r = np.linalg.norm(vector, axis=1)
         s = r - (radii[i] + radii[j] - model.sigma)
         strength, push = wca_energy(s, model.sigma), wca_force(s, model.sigma)
-        if model.well:
-            depth = model.well * well_depth(radii[i], radii[j], model.sigma)
+        if model.attracts:
+            depth = model.depth(radii[i], radii[j], spheres[owner[i]] + spheres[owner[j]])
             strength, push = strength + depth * well_energy(s, model.sigma), push + depth * well_force(s, model.sigma)
         on_j = (push / r)[:, None] * vector
         energy += float(strength.sum())
