@@ -16,7 +16,6 @@ from scipy.spatial.transform import Rotation
 from .configuration import Configuration, wrap
 from .engines.base import Engine, choose, present, single_point
 from .errors import SupercubeError
-from .model.interactions import wca_energy
 from .model.particles import Model, build_model
 from .model.sums import Sums, evaluate
 
@@ -227,27 +226,3 @@ def _text(value: object) -> str:
 
 
 # -- the slow reference -----------------------------------------------------------------------------------------------
-
-
-def potential_energy(model: Model, configuration: Configuration) -> float:
-    """The slow, plain sum of the steric formula over all pairs of beads of different bodies (kT).
-
-    Nearest images only, so every box length must exceed twice the largest cutoff.
-    """
-    beads, radii, owner = [], [], []
-    for body in model.bodies:
-        rows = np.flatnonzero(configuration.is_species(body.name))
-        turn = Rotation.from_quat(configuration.orientations[rows], scalar_first=True).as_matrix()
-        placed = configuration.positions[rows, None] + np.einsum("nij,bj->nbi", turn, body.positions)
-        acting = body.radii > 0
-        beads.append(placed[:, acting].reshape(-1, 3))
-        radii.append(np.tile(body.radii[acting], len(rows)))
-        owner.append(np.repeat(rows, acting.sum()))
-    x, radius, body_of = np.concatenate(beads), np.concatenate(radii), np.concatenate(owner)
-    energy = 0.0
-    for i in range(len(x) - 1):
-        r = np.linalg.norm(configuration.minimum_image(x[i + 1 :] - x[i]), axis=1)
-        s = r - (radius[i] + radius[i + 1 :] - model.sigma)
-        other = body_of[i + 1 :] != body_of[i]
-        energy += float(wca_energy(s[other], model.sigma).sum())
-    return energy
