@@ -79,20 +79,29 @@ def pairs(
     cells = np.floor(beads @ inverse.T + 0.5)
     inside = beads - cells @ matrix.T
     heights = 1.0 / np.linalg.norm(inverse, axis=1)
-    kinds = [np.flatnonzero(radii == radius) for radius in np.unique(radii)]
+    longest = model.cutoff(float(radii.max()), float(radii.max()))
+    ghosts, origin, image = _with_images(inside, matrix, inverse, np.full(3, longest) / heights)
+    distinct = np.unique(radii)
+    kinds = [np.flatnonzero(radii == radius) for radius in distinct]
+    of_kind = [np.flatnonzero(radii[origin] == radius) for radius in distinct]
+    trees = [cKDTree(ghosts[rows]) for rows in of_kind]
     for a, first in enumerate(kinds):
         tree = cKDTree(inside[first])
-        for second in kinds[a:]:
-            reach = model.cutoff(float(radii[first[0]]), float(radii[second[0]]))
-            ghosts, ghost_of, image = _with_images(inside[second], second, matrix, inverse, np.full(3, reach) / heights)
-            found = tree.sparse_distance_matrix(cKDTree(ghosts), reach, output_type="ndarray")
-            i, k = first[found["i"]], found["j"]
-            j = ghost_of[k]
-            # Unwrapped image of j seen from i, relative to the bodies' own unwrapped positions.
-            shift = image[k] + cells[i] - cells[j]
-            same_body = (owner[i] == owner[j]) & (shift == 0).all(axis=1)
-            # Within one kind, (i, j, shift) and (j, i, -shift) are the same pair.
-            keep = ~same_body & ((second is not first) | _first_of_two(i, j, shift))
+        for b in range(a, len(kinds)):
+            reach = model.cutoff(float(distinct[a]), float(distinct[b]))
+            found = tree.sparse_distance_matrix(trees[b], reach, output_type="ndarray")
+            i, k = first[found["i"]], of_kind[b][found["j"]]
+            j = origin[k]
+            own = owner[i] == owner[j]
+            # Within one kind, (i, j) and (j, i) of the opposite image are the same pair.
+            others = np.flatnonzero(~own & (i < j) if a == b else ~own)
+            itself = np.flatnonzero(own)
+            if len(itself):
+                # Unwrapped image of j seen from i, relative to the body's own unwrapped position.
+                shift = image[k[itself]] + cells[i[itself]] - cells[j[itself]]
+                away = (shift != 0).any(axis=1)
+                itself = itself[away & (_first_of_two(i[itself], j[itself], shift) | (a != b))]
+            keep = np.concatenate([others, itself])
             i, j, k = i[keep], j[keep], k[keep]
             yield i, j, ghosts[k] - inside[i]
 
@@ -104,20 +113,24 @@ def _first_of_two(i: IndexArray, j: IndexArray, shift: FloatArray) -> NDArray[np
 
 
 def _with_images(
-    points: FloatArray, index: IndexArray, matrix: FloatArray, inverse: FloatArray, margin: FloatArray
+    points: FloatArray, matrix: FloatArray, inverse: FloatArray, margin: FloatArray
 ) -> tuple[FloatArray, IndexArray, FloatArray]:
     """The points and those of their periodic images that lie within ``margin`` (of each box vector) of the cell."""
     fractional = points @ inverse.T
-    most = np.ceil(margin).astype(int)
+    # For each axis and shift along it, the points that stay near the cell.
+    near = [
+        {n: np.abs(fractional[:, axis] + n) <= 0.5 + margin[axis] + 1e-9 for n in range(-most, most + 1)}
+        for axis, most in enumerate(np.ceil(margin).astype(int))
+    ]
     found, owners, images = [], [], []
-    for x in range(-most[0], most[0] + 1):
-        for y in range(-most[1], most[1] + 1):
-            for z in range(-most[2], most[2] + 1):
-                moved = fractional + np.array([x, y, z])
-                near = np.flatnonzero((np.abs(moved) <= 0.5 + margin + 1e-9).all(axis=1))
-                found.append(moved[near] @ matrix.T)
-                owners.append(index[near])
-                images.append(np.tile(np.array([x, y, z], dtype=np.float64), (len(near), 1)))
+    for x, in_x in near[0].items():
+        for y, in_y in near[1].items():
+            for z, in_z in near[2].items():
+                rows = np.flatnonzero(in_x & in_y & in_z)
+                cell = np.array([x, y, z], dtype=np.float64)
+                found.append(points[rows] + matrix @ cell)
+                owners.append(rows)
+                images.append(np.tile(cell, (len(rows), 1)))
     return np.concatenate(found), np.concatenate(owners), np.concatenate(images)
 
 
