@@ -1,7 +1,7 @@
 """``supercube bench overhead``: MD through the package against a plain LAMMPS input file of the same system.
 
 Both run in one call and in both orders, so that a busy machine slows them alike; the answer is a ratio of rates. The
-plain side is an input file as one would write it by hand, with thermo output every 1,000 steps and nothing else; its
+plain side is an input file as one would write it by hand, with thermo output every 2,000 steps and nothing else; its
 time is LAMMPS's own loop time. The package's time holds everything after the set-up: chunks, log, frames, checkpoints.
 """
 
@@ -51,7 +51,7 @@ variable        change equal {length}*(v_scale-1.0)
 variable        rate equal -{length}*{loss}/3.0/{time_step}*v_scale^(-2)
 fix             dry all deform 10 x variable v_change v_rate y variable v_change v_rate &
                 z variable v_change v_rate remap x
-thermo          1000
+thermo          2000
 run             {steps}
 """
 
@@ -103,7 +103,7 @@ def overhead(steps: int = 20_000) -> dict[str, float]:
 def _package(case: Case) -> float:
     with tempfile.TemporaryDirectory() as folder:
         frames = max(1, case.schedule.total_steps // STEPS_PER_FRAME)
-        options = RunOptions(engine="lammps", log_period=1000, frames=frames)
+        options = RunOptions(engine="lammps", log_period=2000, frames=frames)
         result = simulate(
             Path(folder), case.model, case.schedule, case.state, case.schedule.total_steps, seed=1, options=options
         )

@@ -41,7 +41,7 @@ LARGEST = 10_000_000
 #: Shortest time a row may take, s: Python, the engine and 135 bodies need two.
 SHORTEST = 5.0
 #: Steps between log rows of a job, the default of config.yaml.
-LOG_PERIOD = 1000
+LOG_PERIOD = 2000
 #: Rounds, each with both sides once; and the time that one of them should take, s.
 ROUNDS, ROUND_SECONDS = 10, 4.0
 #: The part of a row's time after which no round begins that would not end in it.

@@ -25,7 +25,7 @@ class Config(StrictModel):
     engine: Literal["auto", "hoomd", "lammps"] = "auto"
     device: Literal["auto", "cpu", "gpu"] = "auto"
     ranks: Whole = 1
-    log_period: Whole = 1000
+    log_period: Whole = 2000
     frames: Whole = 100
     checkpoint_seconds: Positive = 60.0
     walltime_minutes: Positive | None = None

@@ -47,7 +47,7 @@ class RunOptions:
     engine: str = "auto"
     device: str = "auto"
     ranks: int = 1
-    log_period: int = 1000
+    log_period: int = 2000
     frames: int = 100
     checkpoint_seconds: float = 60.0
     walltime_seconds: float | None = None
