@@ -80,11 +80,11 @@ def test_the_package_side_runs_every_step_and_measures_at_each_log_row(monkeypat
     model, configuration = system(8)
     engine = Fake()
     monkeypatch.setattr(bench_engines.time, "perf_counter", lambda: engine.clock)
-    took = Package(engine, model, configuration.volume).run(2 * LOG_PERIOD + 500)
-    assert engine.chunks == [LOG_PERIOD, LOG_PERIOD, 500]
+    took = Package(engine, model, configuration.volume).run(2 * LOG_PERIOD + LOG_PERIOD // 2)
+    assert engine.chunks == [LOG_PERIOD, LOG_PERIOD, LOG_PERIOD // 2]
     assert engine.rows == 3
     # One second a step, and 20 s for a measurement: half of that for half a log period.
-    assert took == 2500 + 20 + 20 + 10
+    assert took == 2.5 * LOG_PERIOD + 20 + 20 + 10
 
 
 def told_of(request):
