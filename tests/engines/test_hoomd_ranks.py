@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from supercube.crystals.build import build_crystal
+from supercube.engines import hoomd_ranks
 from supercube.engines.base import Setup, choose, thermal_state
 from supercube.engines.hoomd import load
 from supercube.engines.run import RunOptions, simulate
@@ -103,6 +104,16 @@ def test_a_lost_rank_is_one_sentence(crystal, plan):
         engine.advance(100, plan(model, state, equilibration_time=1.0))
     engine.close()
     assert not ranks_alive()
+
+
+def test_a_foreign_mpiexec_is_refused_and_not_waited_for(crystal, monkeypatch, tmp_path):
+    model, state = crystal
+    foreign = tmp_path / "mpiexec"  # of another MPI library: every process believes to be alone
+    foreign.write_text('#!/bin/sh\nshift 2\n"$@" &\n"$@"\nwait\n')
+    foreign.chmod(0o755)
+    monkeypatch.setattr(hoomd_ranks, "_mpiexec", lambda: str(foreign))
+    with pytest.raises(EngineError, match=r"started HOOMD-blue as 1 rank\(s\), not 2"):
+        choose("hoomd", "cpu", 2)(model, state, Setup(model.time_step, 7, device="cpu"))
 
 
 def test_more_ranks_than_fit_are_refused_before_anything_is_written(crystal, plan, tmp_path):

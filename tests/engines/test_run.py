@@ -12,6 +12,7 @@ import pytest
 from engine_samples import assert_same_state, long_run
 
 from supercube.configuration import Configuration
+from supercube.engines import run as run_module
 from supercube.engines.base import State
 from supercube.engines.checkpoint import Checkpoint
 from supercube.engines.run import RunOptions, progress_style, simulate
@@ -101,6 +102,19 @@ def test_a_signal_to_a_run_that_fails_or_has_nothing_to_do_stops_the_process(dry
         dry(dry.schedule.end_of_equilibration)
     assert stop.value.by_signal
     assert not (dry.folder / "lock.json").exists()
+
+
+def test_auto_goes_on_with_the_engine_that_wrote_the_checkpoint(dry, engine_class, monkeypatch, options):
+    dry(dry.schedule.end_of_equilibration)
+    asked = []
+
+    def chosen(name, *_):
+        asked.append(name)
+        return engine_class
+
+    monkeypatch.setattr(run_module, "choose", chosen)
+    dry(dry.schedule.end_of_equilibration, options=options(engine="auto"))
+    assert asked == [engine_class.name]
 
 
 def test_a_finished_run_does_nothing(dry):
