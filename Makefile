@@ -42,6 +42,7 @@ lint: install
 	$(BIN)/mypy
 
 bench: install
+	$(BIN)/supercube bench packing
 	$(BIN)/supercube bench overhead
 	@if $(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("hoomd") is None)'; then \
 		$(BIN)/supercube bench engines; fi

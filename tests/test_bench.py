@@ -224,3 +224,16 @@ def test_the_package_side_moves_a_real_engine():
         assert engine.state().configuration.step == 20
     finally:
         engine.close()
+
+
+def test_packing_bench_has_a_row_for_every_structure(monkeypatch):
+    from supercube import bench_packing
+    from supercube.crystals.library import STRUCTURES
+
+    monkeypatch.setattr(bench_packing, "_GAMMAS", (0.49,))
+    monkeypatch.setattr(bench_packing, "_LAMBDAS", (0.1,))
+    lines = []
+    bench_packing.print_table(lines.append)
+    assert [line.split()[0] for line in lines[1 : 1 + len(STRUCTURES)]] == list(STRUCTURES)
+    assert {line.split()[1] for line in lines[1 : 1 + len(STRUCTURES)]} == {"formula", "search"}
+    assert "2400 points" in lines[-2]

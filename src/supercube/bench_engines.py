@@ -25,9 +25,9 @@ import numpy as np
 
 from .bench_plain import plain_hoomd
 from .configuration import Configuration
-from .crystals.build import build_crystal, cells_of
+from .crystals.build import boxes_near, build_crystal, least_cells, per_box_cell
 from .crystals.library import structure
-from .crystals.packing import cell_lengths
+from .crystals.packing import box_cell_lengths
 from .engines.base import INSTALL, Engine, Setup, choose, present, thermal_state
 from .errors import EngineError, SupercubeError
 from .model.particles import Model, build_model
@@ -53,15 +53,11 @@ Tell = Callable[[dict[str, Any]], None]
 
 
 def cells_near(n_bodies: int) -> int:
-    """The number of cells nearest to that many bodies that fills a box (see ``crystals.build.cells_of``)."""
+    """The number of cells nearest to that many bodies that fills a box (see ``crystals.build.boxes_near``)."""
     name, gamma, lam, _ = SYSTEM
-    crystal, lengths = structure(name), cell_lengths(name, gamma, lam)
-    wanted = max(1, round(n_bodies / len(crystal.sites)))
-    for apart in range(wanted + crystal.least_cells**3):
-        for cells in (wanted - apart, wanted + apart):
-            if cells > 0 and cells_of(cells, lengths, crystal.least_cells) is not None:
-                return cells
-    raise AssertionError("n^3 cells always make a box")  # pragma: no cover
+    wanted = max(1, round(n_bodies / sum(per_box_cell(structure(name)).values())))
+    boxes = boxes_near(wanted, box_cell_lengths(name, gamma, lam), least_cells(name, gamma, lam))
+    return min(boxes, key=lambda box: abs(box[0] - wanted))[0]
 
 
 def system(n_cells: int) -> tuple[Model, Configuration]:

@@ -1,40 +1,229 @@
-"""Packing formulas against tabulated values and against an overlap test that shares no code with the package."""
+"""Closest packing: the formulas, the reference table, contact in every structure, and what is refused."""
 
+import csv
+import itertools
+import json
 import math
+from pathlib import Path
 
-import numpy as np
 import pytest
-from scipy.optimize import lsq_linear
-from scipy.spatial.transform import Rotation
+from least_squares import assert_touching, bodies_in, bodies_of
 
-from supercube.crystals.library import STRUCTURES, structure
+from supercube.crystals.build import fill
+from supercube.crystals.library import C_OVER_A, CUBE_ANGLE, O_SITE_ANGLE, STRUCTURES, structure
 from supercube.crystals.packing import (
-    largest_packing_fraction,
+    box_cell_lengths,
+    close_packing,
     lattice_constant,
     packing_fraction_of,
-    volume_per_cube,
+    start_packing,
+    volume_of_cell,
 )
 from supercube.errors import InputError
+from supercube.model.shapes import Spherocube
 
+S2, S3 = math.sqrt(2), math.sqrt(3)
 FCC = math.pi / math.sqrt(18)
+#: Two ways to evaluate the same formula.
+SAME = 1e-12
+
+
+def second_edge(name, edge=1.2):
+    return edge if "second_cube" in structure(name).species else None
+
+
+# --- formulas, in sphere diameters D: edge e = gamma, rounding rho = lambda gamma -------------------------------------
+
+
+def _nacl(g, rho):
+    return max(S2, 1 + g, 2 * g - (4 - 2 * S2) * rho)
+
+
+def _abo3_turned(g, rho):
+    return max(1, (1 + g) / S2, 2 * g, (1 + S2) * g - 2 * rho)
+
+
+def _abo3_upright(g, rho):
+    return max(1, g + 1 / S2 - rho * (2 - S2), 2 * g)
 
 
 @pytest.mark.parametrize(
-    ("name", "gamma", "expected"),
-    # Sharp cubes; the fractions follow from the lattice constants in sphere diameters written here.
+    ("name", "held", "edge", "spheres", "cubes", "branches"),
     [
-        *(("NaCl", g, 4 * (math.pi / 6 + g**3) / max(math.sqrt(2), 1 + g) ** 3) for g in (0.2, 0.3, 0.41421356, 0.6)),
-        ("ABO3", 0.3, math.pi / 6 + 4 * 0.3**3),
-        ("ABO3", 0.5, (math.pi / 6 + 4 * 0.5**3) / ((1 + math.sqrt(2)) * 0.5) ** 3),
-        ("SC", 1.0, 1.0),
-        # The same as rounded literals from the literature, so that the formulas above are checked too.
-        *(("NaCl", g, eta) for g, eta in ((0.2, 0.7518), (0.41421356, 0.8410), (0.45, 0.8066), (0.5, 0.7687))),
-        *(("ABO3", g, eta) for g, eta in ((0.2, 0.5556), (0.41421356, 0.8079), (0.45, 0.6926), (0.5, 0.5820))),
-        ("ABO3", 0.6, 0.4565),
+        ("NaCl", {}, _nacl, 4, 4, (S2 - 1, 1.0)),
+        ("ABO3", {O_SITE_ANGLE: 45.0}, _abo3_turned, 1, 4, (S2 - 1, 1 / (2 * S2 - 1))),
+        ("ABO3", {O_SITE_ANGLE: 0.0}, _abo3_upright, 1, 4, (1 - 1 / S2, 1 / S2)),
     ],
 )
-def test_sharp_packing_fractions(name, gamma, expected):
-    assert packing_fraction_of(name, gamma, 0.0) == pytest.approx(expected, abs=1e-4)  # four tabulated digits
+def test_formulas(name, held, edge, spheres, cubes, branches):
+    gammas = [0.2, 0.3, 0.45, 0.5, 0.6, 0.9, 1.3, *(limit * (1 + side) for limit in branches for side in (-1e-3, 1e-3))]
+    for gamma, rounding in itertools.product(gammas, (0.0, 0.1, 0.25, 0.45)):
+        packing = close_packing(name, gamma, rounding, held=held)
+        a = edge(gamma, rounding * gamma)
+        assert packing.lattice_constant == pytest.approx(a / gamma, rel=SAME)
+        bodies = spheres * math.pi / 6 + cubes * Spherocube(rounding=rounding).volume * gamma**3
+        assert packing.packing_fraction == pytest.approx(bodies / a**3, rel=SAME)
+        assert packing.exact
+        assert packing.parameters == held
+
+
+def test_crystals_of_one_species():
+    for gamma, rounding in ((0.3, 0.0), (1.0, 0.2), (2.0, 0.4)):
+        assert close_packing("SC", gamma, rounding).packing_fraction == pytest.approx(
+            Spherocube(rounding=rounding).volume, rel=SAME
+        )
+        fractions = {
+            "fcc": FCC,
+            "hcp": FCC,
+            "bcc": S3 * math.pi / 8,
+            "hexagonal": math.pi / (3 * S3),
+        }
+        for name, expected in fractions.items():
+            assert close_packing(name, gamma, rounding).packing_fraction == pytest.approx(expected, rel=SAME)
+
+
+def test_alb2_with_touching_spheres():
+    # a = c = D while the cubes have room, up to gamma = 1/sqrt6.
+    for gamma in (0.2, 0.3, 1 / math.sqrt(6)):
+        packing = close_packing("AlB2", gamma, 0.0)
+        assert packing.packing_fraction == pytest.approx((math.pi / 6 + 2 * gamma**3) * 2 / S3, rel=1e-10)
+        assert packing.lattice_constant == pytest.approx(1 / gamma, rel=1e-10)
+
+
+def test_peak_of_nacl():
+    """Spheres touch spheres and faces at once at gamma = sqrt2 - 1."""
+    at_peak, beside = (close_packing("NaCl", g, 0.0).packing_fraction for g in (S2 - 1, S2 - 1.01))
+    assert at_peak == pytest.approx(4 * (math.pi / 6 + (S2 - 1) ** 3) / S2**3, rel=SAME)
+    assert at_peak > max(beside, close_packing("NaCl", S2 - 0.99, 0.0).packing_fraction)
+
+
+# --- the reference table ----------------------------------------------------------------------------------------------
+
+with open(Path(__file__).parent / "packing.csv", newline="", encoding="utf-8") as _file:
+    REFERENCE = list(csv.DictReader(_file))
+#: Four digits are tabulated.
+DIGITS = 1e-4
+
+
+def test_reference_table_is_whole():
+    assert len(REFERENCE) == 17
+    assert {row["kind"].split(" (")[0] for row in REFERENCE} == {"closed form", "numeric lower bound", "numeric"}
+
+
+@pytest.mark.parametrize("row", REFERENCE, ids=lambda row: " ".join(list(row.values())[:4]))
+def test_reference_row(row):
+    angle = row["o_site_angle_deg"]
+    held = {O_SITE_ANGLE: float(angle)} if angle not in ("", "free") else {}
+    packing = close_packing(
+        row["structure"], float(row["size_ratio"] or 1), float(row["rounding_over_edge"] or 0), held=held
+    )
+    expected = float(row["packing_fraction"])
+    if row["kind"] == "closed form":
+        assert packing.packing_fraction == pytest.approx(expected, abs=DIGITS)
+        assert packing.exact
+    else:
+        assert packing.packing_fraction >= expected - DIGITS
+        assert not packing.exact
+
+
+@pytest.mark.parametrize(("gamma", "angle", "fraction"), [(0.45, 30, 0.7358), (0.5, 21, 0.6716), (0.55, 15, 0.6486)])
+def test_free_angle_of_the_o_cubes_is_between(gamma, angle, fraction):
+    packing = close_packing("ABO3", gamma, 0.0)
+    # Tabulated are whole degrees and the fraction there, a lower bound of that at the best angle.
+    assert packing.o_site_angle_deg == pytest.approx(angle, abs=0.6)
+    assert packing.packing_fraction >= fraction - DIGITS
+    # Contact of cubes at another angle costs about 1 % a degree here.
+    assert packing.packing_fraction < fraction * 1.01
+
+
+# --- contact ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+@pytest.mark.parametrize(
+    ("gamma", "rounding"), [(0.25, 0.1), (0.45, 0.0), (0.45, 0.1), (0.5, 0.15), (0.55, 0.25), (0.8, 0.1), (1.5, 0.4)]
+)
+def test_closest_packing_touches(name, gamma, rounding):
+    packing = close_packing(name, gamma, rounding, second_edge=second_edge(name))
+    assert_touching(bodies_of(packing, structure(name).arranged(packing.arrangement)))
+
+
+@pytest.mark.parametrize("name", ["ABO3-ternary", "ABO6-cubes"])
+@pytest.mark.parametrize("edge", [0.6, 0.9, 1.5, 3.0])
+def test_two_sizes_of_cubes_touch(name, edge):
+    for rounding in (0.0, 0.2):
+        packing = close_packing(name, 0.6, rounding, second_edge=edge)
+        assert packing.second_edge == edge
+        assert_touching(bodies_of(packing, structure(name)))
+
+
+def test_start_packing_touches():
+    packing = start_packing("ABO3", 0.49, 0.15)
+    assert packing.parameters == {O_SITE_ANGLE: 45.0}
+    assert_touching(bodies_of(packing, structure("ABO3")))
+
+
+def test_second_cubes_as_large_as_the_first_are_abo3():
+    one, two = close_packing("ABO3", 0.5, 0.1), close_packing("ABO3-ternary", 0.5, 0.1, second_edge=1.0)
+    assert two.lattice_constant == pytest.approx(one.lattice_constant, rel=1e-10)
+    assert two.packing_fraction == pytest.approx(one.packing_fraction, rel=1e-10)
+
+
+def test_smaller_second_cubes_leave_more_room():
+    edges = (0.5, 0.8, 1.0, 1.3, 2.0)
+    constants = [close_packing("ABO6-cubes", 1.0, 0.1, second_edge=edge).lattice_constant for edge in edges]
+    assert constants == sorted(constants)
+    # Two large cubes face to face cannot come closer than their edge.
+    assert close_packing("ABO6-cubes", 1.0, 0.1, second_edge=5.0).lattice_constant >= 5.0
+
+
+# --- the choice of cell -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+@pytest.mark.parametrize("cells", [(2, 2, 2), (4, 2, 2), (2, 3, 4)])
+def test_packing_fraction_is_that_of_any_cell(name, cells):
+    gamma, rounding, edge = 0.6, 0.12, second_edge(name)
+    packing = close_packing(name, gamma, rounding, second_edge=edge)
+    built = fill(packing, cells)
+    volumes = {
+        "sphere": math.pi / 6 / gamma**3,
+        "cube": Spherocube(rounding=rounding).volume,
+        "second_cube": Spherocube(rounding=rounding, edge=edge).volume if edge else 0.0,
+    }
+    bodies = sum(built.count(kind) * each for kind, each in volumes.items())
+    assert bodies / built.volume == pytest.approx(packing.packing_fraction, rel=SAME)
+    assert packing.cell_volume == pytest.approx(
+        built.volume / math.prod(cells) / structure(name).cells_per_box_cell, rel=SAME
+    )
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_rectangular_cell_touches_as_the_conventional(name):
+    packing = close_packing(name, 0.6, 0.12, second_edge=second_edge(name))
+    assert_touching(bodies_in(fill(packing, (1, 1, 1)), 0.6, 0.12, packing.second_edge))
+
+
+def test_cuau_at_the_right_c_is_cscl():
+    """CuAu in its cell of four, at c/a = 1/sqrt2, is CsCl; its cubes start at 45 degrees to that cell."""
+    for angle in (0.0, 20.0, 45.0):
+        flat = close_packing("CuAu", 0.7, 0.1, held={C_OVER_A: 1 / S2, CUBE_ANGLE: angle})
+        cubic = close_packing("CsCl", 0.7, 0.1, held={CUBE_ANGLE: angle})
+        assert flat.arrangement == "cubes turned about c"
+        assert flat.packing_fraction == pytest.approx(cubic.packing_fraction, rel=1e-10)
+
+
+def test_more_freedom_never_packs_worse():
+    for gamma, rounding in itertools.product((0.4, 0.5, 0.7, 0.9), (0.0, 0.1, 0.3)):
+        cubic, flat = (close_packing(name, gamma, rounding).packing_fraction for name in ("CsCl", "CuAu"))
+        # CuAu has c/a besides: never less dense, but for the least that the minimiser resolves.
+        assert flat >= cubic * (1 - 1e-8), (gamma, rounding)
+        turned = [close_packing("ABO3", gamma, rounding, held={O_SITE_ANGLE: angle}) for angle in (0.0, 13.0, 45.0)]
+        free = close_packing("ABO3", gamma, rounding).packing_fraction
+        assert free >= max(one.packing_fraction for one in turned) * (1 - 1e-10)
+
+
+# --- what a crystal start asks ----------------------------------------------------------------------------------------
 
 
 def test_expansion_dilutes_by_its_cube():
@@ -43,121 +232,101 @@ def test_expansion_dilutes_by_its_cube():
     )
 
 
-@pytest.mark.parametrize("name", STRUCTURES)
-def test_library_entries_are_sound(name):
-    crystal = structure(name)
-    assert crystal.name == name
-    assert {site.species for site in crystal.sites} <= {"cube", "sphere"}
-    positions = np.array([site.position for site in crystal.sites])
-    assert np.all((positions >= 0) & (positions < 1))
-    assert len(np.unique(positions, axis=0)) == len(positions)
-    assert [np.linalg.norm(site.orientation) for site in crystal.sites] == pytest.approx([1.0] * len(positions))
-    cubes, spheres = crystal.stoichiometry
-    assert cubes * crystal.count("sphere") == spheres * crystal.count("cube")
-    assert math.gcd(cubes, spheres) == 1
-    assert crystal.references
+def test_edges_of_the_rectangular_cell():
+    for name in ("NaCl", "CuAu", "AlB2", "hcp"):
+        packing = start_packing(name, 0.6, 0.1)
+        a = lattice_constant(name, 0.6, 0.1)
+        width = S3 if name in ("AlB2", "hcp") else 1.0
+        assert a == packing.lattice_constant
+        assert box_cell_lengths(name, 0.6, 0.1) == pytest.approx((a, width * a, packing.c_over_a * a), rel=1e-14)
 
 
-@pytest.mark.parametrize(("wrong", "right"), [("NaCI", "NaCl"), ("abo3", "ABO3"), ("perovskite ABO", "ABO3")])
-def test_unknown_structure_names_the_nearest(wrong, right):
-    with pytest.raises(InputError, match=f"the nearest is {right} "):
-        structure(wrong)
+def test_cells_of_spheres_and_of_round_cubes():
+    assert volume_of_cell("fcc", 0.5, 0.1) == pytest.approx((S2 * 2) ** 3, rel=SAME)
+    assert volume_of_cell("NaCl", 0.9, 0.5) == pytest.approx((1 + 1 / 0.9) ** 3, rel=SAME)
 
 
-# --- closest packing is contact, bracketed from both sides ------------------------------------------------------------
+def test_document_is_plain():
+    document = close_packing("AlB2", 0.5, 0.1).document()
+    assert json.loads(json.dumps(document)) == document
+    assert document["o_site_angle_deg"] is None
+    assert set(document["parameters"]) == {CUBE_ANGLE}
+    assert document["arrangement"] in structure("AlB2").arrangements
+    assert close_packing("ABO3", 0.5, 0.1, held={O_SITE_ANGLE: 45.0}).document()["o_site_angle_deg"] == 45.0
 
 
-def _gap(first, second, separation):
-    matrix = np.hstack([first[1], -second[1]])
-    limit = np.concatenate([np.full(3, first[2]), np.full(3, second[2])]) + 1e-12  # bvls wants an interior
-    cost = lsq_linear(matrix, separation, (-limit, limit), method="bvls", tol=1e-14).cost
-    return math.sqrt(2 * cost) - first[3] - second[3]
+# --- what is refused --------------------------------------------------------------------------------------------------
 
 
-def _least_gap(name, gamma, rounding, scale):
-    """Smallest surface gap of any pair in the infinite crystal, by least squares over the closest points."""
-    a = lattice_constant(name, gamma, rounding) * scale
-    bodies = []
-    for site in structure(name).sites:
-        turn = Rotation.from_quat(np.array(site.orientation)[[1, 2, 3, 0]]).as_matrix()
-        core, radius = (0.5 - rounding, rounding) if site.species == "cube" else (0.0, 0.5 / gamma)
-        bodies.append((np.array(site.position) * a, turn, core, radius))
-    images = np.stack(np.meshgrid(*[np.arange(-1, 2)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) * a
-    least = math.inf
-    for i, first in enumerate(bodies):
-        for second in bodies[i:]:
-            reach = sum(math.sqrt(3) * body[2] + body[3] for body in (first, second))
-            for separation in second[0] - first[0] + images:
-                if 1e-9 < np.linalg.norm(separation) < reach:
-                    least = min(least, _gap(first, second, separation))
-    return least
-
-
-@pytest.mark.parametrize("name", STRUCTURES)
 @pytest.mark.parametrize(
-    ("gamma", "rounding"), [(0.25, 0.1), (0.45, 0.0), (0.45, 0.1), (0.5, 0.15), (0.55, 0.25), (0.8, 0.1), (1.5, 0.2)]
+    ("arguments", "message"),
+    [
+        (("NaCl", 0.0, 0.1), "size_ratio must be positive"),
+        (("NaCl", -1.0, 0.1), "size_ratio must be positive"),
+        (("NaCl", math.nan, 0.1), "size_ratio must be positive"),
+        (("NaCl", math.inf, 0.1), "size_ratio must be positive"),
+        (("SC", 1.0, 0.5), "ligand_length is 0.5; expected"),
+        (("SC", 1.0, 0.6), "ligand_length is 0.6; expected"),
+        (("SC", 1.0, -0.01), "ligand_length is -0.01; expected"),
+        (("SC", 1.0, math.nan), "ligand_length is nan; expected"),
+        (("NaCI", 0.5, 0.1), "unknown structure 'NaCI'; the nearest is NaCl"),
+        (("AB2", 0.5, 0.1), "AB2 .* is not in the library, since"),
+    ],
 )
-def test_closest_packing_touches(name, gamma, rounding):
-    # The solver is exact to about 1e-8; 0.2 % of a lattice constant of at least one edge is far more than that.
-    assert _least_gap(name, gamma, rounding, 1 + 1e-6) > -1e-7
-    assert _least_gap(name, gamma, rounding, 0.998) < -1e-4 or rounding == 0
-    if rounding == 0:
-        # Sharp cores that overlap have distance zero, so "overlap" shows as no gap at all.
-        assert _least_gap(name, gamma, rounding, 0.998) < 1e-6
-        assert _least_gap(name, gamma, rounding, 1.002) > 1e-4
+def test_impossible_sizes_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message) as refusal:
+        close_packing(*arguments)
+    assert is_a_sentence(refusal)
+    if "AB2" not in arguments:
+        with pytest.raises(InputError, match=message):
+            lattice_constant(*arguments)
 
 
-# --- the densest a mixture gets ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (("NaCl", 0.5, 0.1), {"second_edge": 1.0}, "NaCl has one species of cubes"),
+        (("ABO3-ternary", 0.5, 0.1), {}, "has two species of cubes; give the edge"),
+        (("ABO3-ternary", 0.5, 0.1), {"second_edge": 0.2}, "is 0.2; expected more than two ligand shells, 0.2"),
+        (("ABO6-cubes", 0.5, 0.0), {"second_edge": 0.0}, "expected more than two ligand shells, 0"),
+        (("ABO6-cubes", 0.5, 0.0), {"second_edge": math.nan}, "the edge of the second cubes is nan"),
+        (("NaCl", 0.5, 0.1), {"held": {C_OVER_A: 1.0}}, "NaCl has no c_over_a: it has no free parameter"),
+        (
+            ("ABO3", 0.5, 0.1),
+            {"held": {C_OVER_A: 1.0}},
+            "ABO3 has no c_over_a: its free parameters are o_site_angle_deg",
+        ),
+        (("ABO3", 0.5, 0.1), {"held": {O_SITE_ANGLE: 46.0}}, "o_site_angle_deg of ABO3 is 46; expected 0 to 45"),
+        (("ABO3", 0.5, 0.1), {"held": {O_SITE_ANGLE: math.nan}}, "o_site_angle_deg of ABO3 is nan; expected 0 to 45"),
+        (("NaCl", 0.5, 0.1), {"model": "soft"}, "unknown packing model 'soft'; expected hard or otm"),
+        (("CaB6", 0.5, 0.1), {"model": "otm"}, "the orbifold model cannot give CaB6"),
+        (
+            ("MgZn2", 0.3, 0.1),
+            {"model": "otm"},
+            "the orbifold model of MgZn2 holds for size ratios above 0.3860 up to 1",
+        ),
+        (("CuAu", 0.8, 0.1), {"model": "otm", "held": {C_OVER_A: 1.0}}, "the orbifold model has no free parameters"),
+    ],
+)
+def test_impossible_choices_are_refused(arguments, options, message):
+    with pytest.raises(InputError, match=message) as refusal:
+        close_packing(*arguments, **options)
+    assert is_a_sentence(refusal)
 
 
-def test_pure_phases():
-    assert largest_packing_fraction(0, 7, 0.5, 0.1) == pytest.approx(FCC, rel=1e-14)
-    assert largest_packing_fraction(5, 0, 1.0, 0.0) == pytest.approx(1.0, rel=1e-14)
+@pytest.mark.parametrize("name", ["ABO3-ternary", "ABO6-cubes"])
+def test_no_start_with_two_sizes_of_cubes(name):
+    with pytest.raises(InputError, match=f"{name} needs cubes of two sizes and a run holds one") as refusal:
+        start_packing(name, 0.5, 0.1)
+    assert is_a_sentence(refusal)
 
 
-def test_cubes_become_fcc_spheres():
-    assert volume_per_cube(0.25) == pytest.approx(1.0, rel=1e-14)
-    assert volume_per_cube(0.2) == 1.0
-    assert largest_packing_fraction(5, 0, 1.0, 0.5) == pytest.approx(FCC, rel=1e-14)
-    # Between, the staggered layers touch: their cores are 2 lambda apart (Pythagoras over the shift by half an edge).
-    for rounding in (0.3, 0.4):
-        s = 1 - 2 * rounding
-        height = volume_per_cube(rounding)
-        assert math.sqrt(2 * (0.5 - s) ** 2 + (height - s) ** 2) == pytest.approx(2 * rounding, rel=1e-14)
-        assert height < 1
-
-
-def test_winner_at_one_to_four():
-    # The published windows of ABO3 at 1:4 for these rounding radii: 0.483 to 0.506 at 0.15, none at 0.10.
-    inside, below, above = 0.49, 0.47, 0.52
-    assert largest_packing_fraction(4, 1, inside, 0.15) == pytest.approx(packing_fraction_of("ABO3", inside, 0.15))
-    for gamma in (below, above):
-        assert largest_packing_fraction(4, 1, gamma, 0.15) > packing_fraction_of("ABO3", gamma, 0.15) + 1e-3
-    assert largest_packing_fraction(4, 1, inside, 0.10) > packing_fraction_of("ABO3", inside, 0.10) + 1e-3
-
-
-def test_leftover_is_packed_beside_the_crystal():
-    # At the octahedral-hole size NaCl wins; twice the cubes leave as many over, in a simple cubic crystal.
-    gamma = math.sqrt(2) - 1
-    volume = math.sqrt(2) ** 3 / gamma**3 / 4
-    expected = (2 + math.pi / 6 / gamma**3) / (volume + 1)
-    assert largest_packing_fraction(200, 100, gamma, 0.0) == pytest.approx(expected, rel=1e-12)
-    # Above gamma = 0.488 separation is denser than NaCl for sharp cubes.
-    gamma = 0.6
-    separated = (math.pi / 6 + gamma**3) / (1 / math.sqrt(2) + gamma**3)
-    assert largest_packing_fraction(100, 100, gamma, 0.0) == pytest.approx(separated, rel=1e-12)
-
-
-@pytest.mark.parametrize(("cubes", "spheres"), [(0, 0), (-1, 3)])
-def test_no_particles_are_refused(cubes, spheres):
-    with pytest.raises(InputError, match="at least one particle"):
-        largest_packing_fraction(cubes, spheres, 0.5, 0.1)
-
-
-def test_impossible_parameters_are_refused():
-    with pytest.raises(InputError, match="rounding between"):
-        lattice_constant("SC", 1.0, 0.6)
-    with pytest.raises(InputError, match="size_ratio"):
-        lattice_constant("NaCl", 0.0, 0.1)
+@pytest.mark.parametrize("expansion", [0.0, -1.0, math.nan])
+def test_expansion_must_be_positive(expansion):
     with pytest.raises(InputError, match="expansion must be positive"):
-        packing_fraction_of("NaCl", 0.5, 0.1, 0.0)
+        packing_fraction_of("NaCl", 0.5, 0.1, expansion)
+
+
+def is_a_sentence(refusal):
+    text = str(refusal.value).replace("et al. ", "")
+    return text.endswith(".") and ". " not in text and "\n" not in text

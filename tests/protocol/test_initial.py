@@ -206,7 +206,7 @@ def test_missing_altered_or_other_files_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"initial": "ABO4"}, "initial: unknown structure 'ABO4'; the nearest is ABO3"),
+        ({"initial": "AB03"}, "initial: unknown structure 'AB03'; the nearest is ABO3"),
         ({"initial": "ABO3", "n_cubes": 100}, "the nearest that does is 108 cubes and 27 spheres"),
         ({"initial": "ABO3", "expansion": 0.96}, "expansion 0.96 .* overlap"),
         ({"initial": "ABO3", "expansion": -1.0}, "expansion -1 .* overlap"),

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..configuration import Configuration, cube_shape, sphere_shape, wrap
 from ..errors import InputError
+from ..model.interactions import CUTOFF
 from ..model.shapes import sphere_diameter
-from .library import Structure, Vector, structure
-from .packing import cell_lengths
+from .closest import crystals_at
+from .library import C_OVER_A, Sizes, Structure, Vector, structure
+from .packing import Packing, box_cell_lengths, start_packing
 
 Cells = tuple[int, int, int]
 
 #: Longest over shortest box edge: beyond it the box, not the physics, chooses the order.
 LARGEST_ASPECT = 2.0
-#: Sites have fractional coordinates such as 0 and 1/2; this shift keeps them off the faces of the box, where the
-#: single precision of a file would decide on which side they lie.
-_SHIFT = 0.25
+#: Sites have fractional coordinates such as 0 and 1/2; one of these shifts keeps them off the faces of the box, where
+#: the single precision of a file would decide on which side they lie.
+_SHIFTS = (0.25, 0.15, 0.1)
 
 
-def cells_of(n_cells: int, lengths: Vector, least: int) -> Cells | None:
+def cells_of(n_cells: int, lengths: Vector, least: Cells) -> Cells | None:
     """The most cube-like nx x ny x nz of a number of cells, or None if no box keeps the rules.
 
-    Rule: nx ny nz = n_cells, each at least ``least``, longest over shortest box edge at most ``LARGEST_ASPECT``; among
-    these the smallest longest-over-shortest wins, then the smallest (nx, ny, nz).
+    Rule: nx ny nz = n_cells, each at least its ``least``, longest over shortest box edge at most ``LARGEST_ASPECT``;
+    among these the smallest longest-over-shortest wins, then the smallest (nx, ny, nz).
     """
     best: tuple[float, Cells] | None = None
     for nx in _divisors(n_cells):
@@ -35,7 +39,8 @@ def cells_of(n_cells: int, lengths: Vector, least: int) -> Cells | None:
             edges = [n * length for n, length in zip(cells, lengths, strict=True)]
             # Rounded, so that equal shapes compare equal and the smallest triple decides.
             aspect = round(max(edges) / min(edges), 9)
-            if min(cells) >= least and aspect <= LARGEST_ASPECT and (best is None or (aspect, cells) < best):
+            enough = all(n >= fewest for n, fewest in zip(cells, least, strict=True))
+            if enough and aspect <= LARGEST_ASPECT and (best is None or (aspect, cells) < best):
                 best = (aspect, cells)
     return best[1] if best else None
 
@@ -45,10 +50,31 @@ def _divisors(n: int) -> list[int]:
     return sorted({*small, *(n // i for i in small)})
 
 
+def least_cells(name: str, size_ratio: float, ligand_length: float) -> Cells:
+    """Fewest rectangular cells along x, y, z of a periodic box.
+
+    Rule: what the structure says, and a box wider than twice the range of two spheres, D + (2^(1/6) - 1) 2 lambda e, so
+    that no sphere meets the same neighbour on both of its sides; 2 % wider, to allow for a start that is compressed.
+    """
+    crystal = structure(name)
+    reach = sphere_diameter(size_ratio) + (CUTOFF - 1) * 2 * ligand_length if crystal.count("sphere") else 0.0
+    lengths = box_cell_lengths(name, size_ratio, ligand_length)
+    x, y, z = (
+        max(fewest, math.floor(2.04 * reach / length) + 1)
+        for fewest, length in zip(crystal.least_cells, lengths, strict=True)
+    )
+    return x, y, z
+
+
+def per_box_cell(crystal: Structure) -> dict[str, int]:
+    """Number of cubes and of spheres in the smallest rectangular cell."""
+    return {kind: crystal.count(kind) * crystal.cells_per_box_cell for kind in ("cube", "sphere")}
+
+
 def check_crystal_counts(
     name: str, n_cubes: int, n_spheres: int, size_ratio: float = 1.0, ligand_length: float = 0.0
 ) -> Cells:
-    """The numbers of cells along x, y, z that the counts fill exactly.
+    """The numbers of rectangular cells along x, y, z that the counts fill exactly.
 
     The nearest counts in the message minimise |n_cubes / cubes per cell - cells| + |n_spheres / spheres per cell -
     cells|, that is the relative change of both; particles of a species that the structure lacks are all dropped. Ties
@@ -62,24 +88,25 @@ def check_crystal_counts(
         ligand_length: lambda, likewise.
 
     Raises:
-        InputError: unknown structure; wrong stoichiometry; or a number of cells that makes no box by the rule of
-            :func:`cells_of`. The message names the nearest counts that do.
+        InputError: unknown structure, or one of two species of cubes; wrong stoichiometry; or a number of cells that
+            makes no box by the rule of :func:`cells_of`. The message names the nearest counts that do.
     """
-    crystal = structure(name)
-    lengths = cell_lengths(name, size_ratio, ligand_length)
-    per_cell = {"cube": crystal.count("cube"), "sphere": crystal.count("sphere")}
+    lengths = box_cell_lengths(name, size_ratio, ligand_length)
+    least = least_cells(name, size_ratio, ligand_length)
+    per_cell = per_box_cell(structure(name))
     counts = {"cube": n_cubes, "sphere": n_spheres}
-    n_cells, rest = divmod(n_cubes + n_spheres, len(crystal.sites))
+    n_cells, rest = divmod(n_cubes + n_spheres, sum(per_cell.values()))
     whole = rest == 0 and all(counts[kind] == n_cells * per_cell[kind] for kind in counts)
-    cells = cells_of(n_cells, lengths, crystal.least_cells) if whole and n_cells > 0 else None
+    cells = cells_of(n_cells, lengths, least) if whole and n_cells > 0 else None
     if cells is not None:
         return cells
-    near, shape = _nearest(crystal, counts, lengths)
+    near, shape = _nearest(per_cell, counts, lengths, least)
     nearest = _words({kind: near * number for kind, number in per_cell.items()}, zeros=True)
     boxed = " x ".join(str(n) for n in shape)
     if whole:
+        fewest = str(least[0]) if len(set(least)) == 1 else " x ".join(str(n) for n in least)
         reason = (
-            f"is {n_cells} cells, which make no box with at least {crystal.least_cells} cells along each edge and "
+            f"is {n_cells} cells, which make no box with at least {fewest} cells along each edge and "
             f"edges within a factor {LARGEST_ASPECT:g}"
         )
     else:
@@ -90,20 +117,30 @@ def check_crystal_counts(
     )
 
 
-def _nearest(crystal: Structure, counts: dict[str, int], lengths: Vector) -> tuple[int, Cells]:
-    per_cell = {kind: crystal.count(kind) for kind in counts if crystal.count(kind)}
-    wanted = [counts[kind] / number for kind, number in per_cell.items()]
+def _nearest(per_cell: dict[str, int], counts: dict[str, int], lengths: Vector, least: Cells) -> tuple[int, Cells]:
+    present = {kind: number for kind, number in per_cell.items() if number}
+    wanted = [counts[kind] / number for kind, number in present.items()]
 
     def distance(n_cells: int) -> tuple[float, float]:
         change = sum(abs(cells - n_cells) for cells in wanted)
-        return round(change, 9), abs(sum(counts.values()) - n_cells * len(crystal.sites))
+        return round(change, 9), abs(sum(counts.values()) - n_cells * sum(present.values()))
 
-    # n^3 cells make a box of any cell within the aspect, so a little above the counts there surely is one.
-    most = max(math.ceil(max(wanted) ** (1 / 3)), 2 * crystal.least_cells) ** 3
-    shapes = {n: cells_of(n, lengths, crystal.least_cells) for n in range(1, most + 1)}
-    possible = {n: cells for n, cells in shapes.items() if cells is not None}
-    best = min(possible, key=distance)
-    return best, possible[best]
+    # The change grows away from the numbers wanted, so the best box is the first one below or above them.
+    centre = min(max(sum(counts.values()) / sum(present.values()), min(wanted)), max(wanted))
+    return min(boxes_near(centre, lengths, least), key=lambda box: distance(box[0]))
+
+
+def boxes_near(n_cells: float, lengths: Vector, least: Cells) -> list[tuple[int, Cells]]:
+    """The first number of cells at or above ``n_cells`` that fills a box, and the first below if there is one."""
+
+    def boxes(numbers: Iterable[int]) -> Iterator[tuple[int, Cells]]:
+        shapes = ((n, cells_of(n, lengths, least)) for n in numbers)
+        return ((n, cells) for n, cells in shapes if cells is not None)
+
+    at_least = max(math.ceil(n_cells), 1)
+    above = next(boxes(itertools.count(at_least)))
+    below = next(boxes(range(at_least - 1, 0, -1)), None)
+    return [above] if below is None else [above, below]
 
 
 def _words(counts: dict[str, int], joint: str = " and ", *, zeros: bool) -> str:
@@ -114,9 +151,9 @@ def _words(counts: dict[str, int], joint: str = " and ", *, zeros: bool) -> str:
 def build_crystal(
     name: str, n_cubes: int, n_spheres: int, size_ratio: float, ligand_length: float, expansion: float = 1.0
 ) -> Configuration:
-    """A perfect crystal in the periodic box that holds its whole cells exactly.
+    """A perfect crystal in the rectangular periodic box that holds its whole cells exactly.
 
-    Formula: box edges (nx a, ny b, nz c) x expansion; site i of cell n at (n + f_i + 1/4) cell edges from the corner.
+    Formula: box edges (nx, ny, nz) times those of the rectangular cell at closest packing times expansion.
 
     Args:
         name: a name in ``STRUCTURES``.
@@ -124,10 +161,10 @@ def build_crystal(
         n_spheres: number of spheres.
         size_ratio: gamma = cube edge / sphere diameter.
         ligand_length: lambda = rounding radius in cube edges.
-        expansion: lattice constant over that of closest packing.
+        expansion: lattice constant over that of closest packing (:func:`.packing.start_packing`).
 
     Returns:
-        cubes first, cell by cell; only the species that are there; shapes for OVITO and the renderer.
+        cubes first, site by site and cell by cell; only the species that are there; shapes for OVITO and the renderer.
 
     Raises:
         InputError: as :func:`check_crystal_counts`, or an expansion that is not positive.
@@ -135,20 +172,53 @@ def build_crystal(
     if not expansion > 0:
         raise InputError(f"expansion must be positive (1 = closest packing), not {expansion:g}.")
     cells = check_crystal_counts(name, n_cubes, n_spheres, size_ratio, ligand_length)
-    cell = np.array(cell_lengths(name, size_ratio, ligand_length)) * expansion
-    shapes = {"cube": cube_shape(ligand_length), "sphere": sphere_shape(sphere_diameter(size_ratio))}
-    species = tuple(kind for kind in shapes if structure(name).count(kind))
-    sites = sorted(structure(name).sites, key=lambda site: species.index(site.species))
+    return fill(start_packing(name, size_ratio, ligand_length), cells, expansion)
+
+
+def fill(packing: Packing, cells: Cells, expansion: float = 1.0) -> Configuration:
+    """Whole rectangular cells of a packing of any species, as a periodic configuration (``build_crystal``)."""
+    entry = structure(packing.structure).arranged(packing.arrangement)
+    sizes = Sizes(sphere_diameter(packing.size_ratio), packing.ligand_length, packing.second_edge or 1.0)
+    crystal = crystals_at(entry, sizes, {**packing.parameters, C_OVER_A: packing.c_over_a})
+    edge = packing.lattice_constant * expansion
+    cell = edge * np.array([1.0, math.sqrt(3) if entry.system == "hexagonal" else 1.0, packing.c_over_a])
+    # a, a + 2 b and c span the rectangular cell of a hexagonal lattice; its second point is b.
+    points = [np.zeros(3), crystal.lattice[0, 1]][: entry.cells_per_box_cell]
+    shapes = {
+        "cube": cube_shape(packing.ligand_length),
+        "second_cube": cube_shape(packing.ligand_length, packing.second_edge or 1.0),
+        "sphere": sphere_shape(sizes.diameter),
+    }
+    species = tuple(kind for kind in shapes if entry.count(kind))
+    order = sorted(range(len(entry.sites)), key=lambda i: species.index(entry.sites[i].species))
     corners = np.array(list(itertools.product(*(range(n) for n in cells))), dtype=np.float64)
-    fractional = np.concatenate([corners + np.array(site.position) + _SHIFT for site in sites])
+    inside = np.array([[(crystal.positions[0, i] + point) * edge for point in points] for i in order]) / cell
+    inside = (inside + _shift(inside)) % 1.0
+    fractional = (inside[:, :, None] + corners).reshape(-1, 3)
     box = np.concatenate([cell * cells, np.zeros(3)])
     positions, _ = wrap(fractional * cell - box[:3] / 2, box)
-    orientations = np.repeat([site.orientation for site in sites], len(corners), axis=0)
+    many = len(corners) * len(points)
     return Configuration(
         box=box,
         positions=positions,
-        orientations=orientations,
+        orientations=np.repeat([_quaternion(crystal.rotations[0, i]) for i in order], many, axis=0),
         species=species,
-        typeid=np.repeat([species.index(site.species) for site in sites], len(corners)),
+        typeid=np.repeat([species.index(entry.sites[i].species) for i in order], many),
         shapes=tuple(shapes[kind] for kind in species),
     )
+
+
+def _shift(fractional: NDArray[np.float64]) -> float:
+    """The first shift that leaves no coordinate within 0.01 of a face of a cell."""
+
+    def clearance(shift: float) -> float:
+        return float(np.abs((fractional + shift + 0.5) % 1.0 - 0.5).min())
+
+    return next((shift for shift in _SHIFTS if clearance(shift) > 0.01), max(_SHIFTS, key=clearance))
+
+
+def _quaternion(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.spatial.transform import Rotation
+
+    quaternion = np.asarray(Rotation.from_matrix(rotation).as_quat(), dtype=np.float64)[[3, 0, 1, 2]]
+    return quaternion if quaternion[0] >= 0 else -quaternion

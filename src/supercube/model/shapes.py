@@ -141,7 +141,7 @@ def sphere_diameter(size_ratio: float) -> float:
     return 1.0 / size_ratio
 
 
-def body_volume(n_cubes: int, n_spheres: int, size_ratio: float, ligand_length: float) -> float:
+def body_volume(n_cubes: float, n_spheres: float, size_ratio: float, ligand_length: float) -> float:
     """N_cube V_cube + N_sphere pi D^3 / 6: effective (nominal) volume of all bodies in cube edges cubed.
 
     Args:

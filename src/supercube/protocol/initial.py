@@ -22,7 +22,8 @@ from scipy.spatial.transform import Rotation
 from ..configuration import Configuration, cube_shape, read_gsd, sphere_shape, wrap
 from ..crystals.build import build_crystal, check_crystal_counts
 from ..crystals.library import STRUCTURES, structure
-from ..crystals.packing import largest_packing_fraction, packing_fraction_of
+from ..crystals.packing import packing_fraction_of
+from ..crystals.phases import QUICK, largest_packing_fraction
 from ..errors import InputError
 from ..model.shapes import InflatedBoxes, body_volume, packing_fraction, sphere_diameter, surface_gap
 
@@ -344,6 +345,8 @@ def check_initial(
             "drying only makes it denser."
         )
     counts = (state_point.n_cubes, state_point.n_spheres, state_point.size_ratio, state_point.ligand_length)
+    if target <= largest_packing_fraction(*counts, QUICK):  # the search for the others takes half a second
+        return
     largest = largest_packing_fraction(*counts)
     if target > largest:
         raise InputError(
