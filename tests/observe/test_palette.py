@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from supercube.crystals.library import STRUCTURES
 from supercube.observe import palette
 
 #: Viénot, Brettel and Mollon (1999): linear RGB as seen without L cones and without M cones.
@@ -22,7 +23,8 @@ def lab(colour, matrix):
 
 
 def test_every_label_of_the_design_is_there():
-    assert set(palette.STYLES) == {"SC", "NaCl", "ABO3", "AlB2", "CsCl", "CuAu", "fcc", "hcp", "bcc", "disordered"}
+    assert set(palette.STYLES) == {*STRUCTURES, "disordered"}
+    assert {"SC", "NaCl", "ABO3", "AlB2", "CsCl", "CuAu", "fcc", "hcp", "bcc"} <= set(palette.STYLES)
 
 
 @pytest.mark.parametrize("matrix", [np.eye(3), PROTAN, DEUTAN], ids=["normal", "protan", "deutan"])
@@ -38,6 +40,33 @@ def test_colours_differ_for_the_colour_blind(matrix):
 def test_markers_double_the_colours():
     markers = [style.marker for style in (*palette.STYLES.values(), palette.UNKNOWN)]
     assert len(set(markers)) == len(markers)
+
+
+def test_line_styles_and_hatches_double_the_colours():
+    dashes = [style.dashes for style in (*palette.STYLES.values(), palette.UNKNOWN)]
+    assert len(set(dashes)) == len(dashes)
+    hatches = [style.hatch for style in palette.STYLES.values() if style.hatch]
+    assert len(set(hatches)) == len(hatches)
+    both = {name for name, entry in STRUCTURES.items() if len(entry.species) > 1}
+    assert {name for name, style in palette.STYLES.items() if style.hatch} == both
+
+
+def test_fills_say_which_structure_and_whether_it_is_pure():
+    pure, mixture = palette.fill("ABO3"), palette.fill("ABO3 + fcc")
+    assert pure.name == "ABO$_3$"
+    assert mixture.name == "ABO$_3$ + fcc"
+    assert not pure.hatch
+    assert mixture.hatch == palette.STYLES["ABO3"].hatch
+    assert palette.fill("SC + fcc").colour == palette.fill("hcp").colour == palette.UNMIXED_COLOUR
+    two = palette.fill("NaCl + ABO3")  # the fill of one, the hatch of the other
+    assert (two.colour, two.hatch) == (palette.fill("SC + NaCl").colour, mixture.hatch)
+    assert palette.fill("SC + Laves").name == "SC + Laves"
+
+
+@pytest.mark.parametrize("label", [*STRUCTURES, *(f"{name} + fcc" for name in STRUCTURES), "SC + fcc", "Laves"])
+def test_black_text_is_read_on_every_fill(label):
+    # Black on L* 60 has the contrast 7 that WCAG asks for body text (AAA).
+    assert lab(palette.fill(label).colour, np.eye(3))[0] > 60
 
 
 def test_spheres_are_lighter_than_cubes_of_the_label():
@@ -60,3 +89,8 @@ def test_species_colours_are_no_structure_colours():
 def test_tint_ends():
     assert palette.tint("#204060", 0.0) == "#204060"
     assert palette.tint("#204060", 1.0) == "#FFFFFF"
+
+
+def test_shade_ends():
+    assert palette.shade("#204060", 0.0) == "#204060"
+    assert palette.shade("#204060", 1.0) == "#000000"
