@@ -34,6 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return InputError.exit_code
     except BrokenPipeError:  # the reader (head, less) has seen enough
         return 0
+    except OSError as error:
+        print(f"supercube: {error.filename}: {error.strerror}", file=sys.stderr)
+        return InputError.exit_code
+    except KeyboardInterrupt:
+        print("supercube: stopped.", file=sys.stderr)
+        return 130
     return int(code or 0)
 
 
@@ -57,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     render.set_defaults(run=_render)
 
     _add_energy(commands)
+    _add_packing(commands)
+    _add_phases(commands)
+    _add_preset(commands)
 
     doctor = commands.add_parser("doctor", help="what is installed, and whether the engines compute right")
     doctor.add_argument("--device", default="auto", choices=DEVICES, help="what has to be usable (default: auto)")
@@ -81,8 +90,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_bench(commands: Any) -> None:
-    bench = commands.add_parser("bench", help="speed, as ratios measured in one run")
-    bench.add_argument("what", choices=("overhead", "engines"), nargs="?", default="overhead")
+    bench = commands.add_parser("bench", help="speed, as ratios measured in one run; classify: how often it is right")
+    bench.add_argument("what", choices=("overhead", "engines", "packing", "classify"), nargs="?", default="overhead")
     bench.add_argument("--steps", type=int, default=20_000, help="overhead: MD steps of each run (default: 20000)")
     bench.add_argument("--seconds", type=float, default=60.0, help="engines: longest time a row (default: 60)")
     bench.add_argument(
@@ -93,6 +102,15 @@ def _add_bench(commands: Any) -> None:
         metavar="N",
         help="engines: numbers of bodies (default: 135 1000 8000 64000)",
     )
+    bench.add_argument("--samples", type=int, default=200, metavar="N", help="classify: of each class (default: 200)")
+    bench.add_argument(
+        "--structures", nargs="+", default=(), metavar="NAME", help="classify: crystals and kinds of disorder (all)"
+    )
+    bench.add_argument("--seed", type=int, default=1, help="classify: another one gives other samples (default: 1)")
+    bench.add_argument("--workers", type=int, default=0, metavar="N", help="classify: processes (default: one a core)")
+    bench.add_argument("--no-speed", dest="speed", action="store_false", help="classify: do not measure the speed")
+    bench.add_argument("--project", type=Path, help="classify: also the last frames of this signac project")
+    bench.add_argument("--json", action="store_true", help="classify: print JSON only")
     bench.set_defaults(run=_bench)
 
 
@@ -110,6 +128,74 @@ def _add_energy(commands: Any) -> None:
     energy.add_argument("--device", default="auto", choices=DEVICES, help="(default: auto)")
     energy.add_argument("--json", action="store_true", help="print JSON only")
     energy.set_defaults(run=_energy)
+
+
+def _add_packing(commands: Any) -> None:
+    packing = commands.add_parser("packing", help="closest packing of a structure; no structure lists them")
+    packing.add_argument("structure", nargs="?", metavar="STRUCTURE", help="such as ABO3, NaCl, AlB2")
+    packing.add_argument("--size-ratio", type=float, metavar="G", help="cube edge over sphere diameter; with spheres")
+    packing.add_argument(
+        "--ligand-length", type=float, default=0.0, metavar="L", help="rounding radius of a cube in edges (default: 0)"
+    )
+    packing.add_argument(
+        "--model", default="hard", choices=("hard", "otm"), help="hard shapes, or the orbifold model (default: hard)"
+    )
+    packing.add_argument(
+        "--o-site-angle", metavar="free|DEG", help="angle of the O cubes about their B-O axis (default: free)"
+    )
+    packing.add_argument("--second-edge", type=float, metavar="K", help="edge of the second cubes over the first")
+    packing.add_argument("--cube-edge-nm", type=float, metavar="E", help="effective edge of a cube: lengths in nm too")
+    packing.add_argument("--json", action="store_true", help="print JSON only")
+    packing.set_defaults(run=_packing)
+
+
+def _add_phases(commands: Any) -> None:
+    phases = commands.add_parser("phases", help="which structures win at infinite pressure: at a point, or a map")
+    phases.add_argument(
+        "--stoichiometry", type=float, default=4.0, metavar="X", help="cubes per sphere (default: 4, as in ABO3)"
+    )
+    phases.add_argument("--size-ratio", type=float, metavar="G", help="rank the structures at this point ...")
+    phases.add_argument("--ligand-length", type=float, metavar="L", help="... instead of drawing a map")
+    phases.add_argument("--cube-edge-nm", type=float, metavar="E", help="effective edge of a cube: lengths in nm too")
+    phases.add_argument("-o", "--output", type=Path, metavar="MAP.png", help="draw the map")
+    phases.add_argument("--csv", type=Path, metavar="MAP.csv", help="write the map's table")
+    phases.add_argument("--from", dest="source", type=Path, metavar="MAP.csv", help="draw from a table of before")
+    axis = {"type": float, "nargs": 3}
+    names = ("LOW", "HIGH", "N")
+    phases.add_argument("--size-ratios", **axis, metavar=names, help="axis of the map (default: 0.3 0.7 60)")
+    phases.add_argument("--ligand-lengths", **axis, metavar=names, help="axis of the map (default: 0 0.25 40)")
+    phases.add_argument("--structures", nargs="+", metavar="NAME", help="those that compete (default: all)")
+    phases.add_argument("--o-site-angle", default="free", metavar="free|DEG", help="of the O cubes (default: free)")
+    phases.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
+    phases.add_argument("--json", action="store_true", help="at a point: print JSON only")
+    phases.set_defaults(run=_phases)
+
+
+def _add_preset(commands: Any) -> None:
+    preset = commands.add_parser("preset", help="real nanocrystals and ligands as a state point; no name lists them")
+    preset.add_argument("name", nargs="?", metavar="NAME", help="such as cspbbr3-8.6nm+fe3o4-19.5nm")
+    preset.add_argument("--cube", type=float, metavar="NM", help="core edge of your own cubes")
+    preset.add_argument("--sphere", type=float, metavar="NM", help="core diameter of your own spheres")
+    preset.add_argument("--ligand", metavar="NAME", help="ligand of cubes and spheres, such as ddab, oleic-acid")
+    for shape in ("cube", "sphere"):
+        preset.add_argument(f"--{shape}-ligand", metavar="NAME", help=f"ligand of the {shape}s")
+    preset.add_argument(
+        "--shell",
+        choices=("opm", "ocm", "facet", "measured"),
+        help="model of the shell (default: measured where its thickness is given, else opm)",
+    )
+    for shape, chains in (("cube", 2.9), ("sphere", 3.5)):
+        preset.add_argument(f"--{shape}-shell", type=float, metavar="NM", help=f"measured shell of the {shape}s")
+        preset.add_argument(
+            f"--{shape}-grafting", type=float, metavar="N", help=f"chains per nm^2 of the {shape}s (default: {chains})"
+        )
+        preset.add_argument(
+            f"--{shape}-error", type=float, metavar="NM", help=f"uncertainty of the {shape}s' core (default: 1 %%)"
+        )
+    preset.add_argument("--grafting-error", type=float, metavar="N", help="uncertainty of graftings (default: 0.8)")
+    preset.add_argument("--shell-error", type=float, metavar="NM", help="that of measured shells (default: 0.2)")
+    preset.add_argument("--json", action="store_true", help="print JSON only")
+    preset.set_defaults(run=_preset)
 
 
 def _classify(options: argparse.Namespace) -> None:
@@ -182,6 +268,63 @@ def _energy(options: argparse.Namespace) -> None:
     print(json.dumps(answer, allow_nan=False) if options.json else summary(answer))
 
 
+def _packing(options: argparse.Namespace) -> None:
+    from .theory import library_answer, library_text, packing_answer, packing_text
+
+    if options.structure is None:
+        print(json.dumps(library_answer()) if options.json else library_text(library_answer()))
+        return
+    answer = packing_answer(
+        options.structure,
+        size_ratio=options.size_ratio,
+        ligand_length=options.ligand_length,
+        model=options.model,
+        o_site_angle=options.o_site_angle,
+        second_edge=options.second_edge,
+        cube_edge_nm=options.cube_edge_nm,
+    )
+    print(json.dumps(answer, allow_nan=False) if options.json else packing_text(answer))
+
+
+def _phases(options: argparse.Namespace) -> None:
+    from .theory import MapRequest, draw_map, ranking, ranking_text
+
+    point, files = (options.size_ratio, options.ligand_length), (options.output, options.csv)
+    if point != (None, None):
+        if None in point or files != (None, None) or options.source:
+            raise InputError(
+                "--size-ratio and --ligand-length rank the structures at one point, and go together and without -o, "
+                "--csv and --from, which draw a map (its axes: --size-ratios, --ligand-lengths)."
+            )
+        answer = ranking(
+            *point,
+            options.stoichiometry,
+            structures=options.structures,
+            o_site_angle=options.o_site_angle,
+            cube_edge_nm=options.cube_edge_nm,
+        )
+        print(json.dumps(answer, allow_nan=False) if options.json else ranking_text(answer))
+        return
+    if options.json or options.cube_edge_nm is not None:
+        raise InputError("--json and --cube-edge-nm belong to one point; give --size-ratio and --ligand-length too.")
+    for path in filter(None, files):
+        _writable(path)
+    names = ("stoichiometry", "output", "csv", "source", "structures", "o_site_angle", "workers")
+    axes = {name: getattr(options, name) for name in ("size_ratios", "ligand_lengths")}
+    print(draw_map(MapRequest(**{name: getattr(options, name) for name in names}, **axes)))
+
+
+def _preset(options: argparse.Namespace) -> None:
+    from dataclasses import fields
+
+    from .preset import Request, listing, listing_text, preset_answer, summary
+
+    request = Request(**{one.name: getattr(options, one.name) for one in fields(Request)})
+    answer = preset_answer(request) if request.given else listing()
+    text = summary if request.given else listing_text
+    print(json.dumps(answer, allow_nan=False) if options.json else text(answer))
+
+
 def _doctor(options: argparse.Namespace) -> int:
     from .doctor import examine, lines
 
@@ -193,6 +336,17 @@ def _doctor(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> None:
     if options.what == "engines":
         _bench_engines(options)
+        return
+    if options.what == "packing":
+        from .bench_packing import print_table
+
+        print_table(partial(print, flush=True))
+        return
+    if options.what == "classify":
+        from .bench_classify import OPTIONS, Request, answer, text
+
+        found = answer(Request(**{name: getattr(options, name) for name in OPTIONS}))
+        print(json.dumps(found, allow_nan=False) if options.json else text(found))
         return
     from .bench import overhead
 
