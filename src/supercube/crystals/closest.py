@@ -23,7 +23,7 @@ FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.intp]
 
 #: Points of the first grid along each free parameter: one parameter, or each of two.
-_GRID = {1: 161, 2: 31}
+_GRID = {1: 129, 2: 31}
 #: Points along each parameter of the grid that tells which pairs may ever touch first, and the share of the edge below
 #: which (by an upper bound) they do not. The packing found is checked with all pairs.
 _SIEVE, _FAR = 7, 0.7
@@ -38,12 +38,15 @@ _LATTICE = {1: 41, 2: 21}
 _PLANES = 6
 #: Steps of the numerical derivatives in units of a parameter's range; their errors only cost descents another round.
 _STEP = 1e-7
-#: Descents end at steps this small, in units of a parameter's range: all of them first, then the lowest ones.
-_COARSE, _NARROWEST = 1e-3, 1e-11
+#: Stages of the descents: the step, in units of a parameter's range, at which each ends, and how many of the lowest go
+#: on; two to the end, in case the first steps deceive.
+_STAGES = ((1e-2, 10), (1e-3, 2), (1e-11, 2))
 #: Relative volume that is not worth a step: rounding errors.
 _WORTHLESS = 1e-14
-#: How many of the lowest descents are finished: two, in case the first steps deceive.
-_FINISHED = 2
+#: How many of the highest planes of the model are looked at for valleys.
+_PLANES = 6
+#: Steps of the numerical derivatives in units of a parameter's range; their errors only cost descents another round.
+_STEP = 1e-7
 #: Pairs that touch at less than this share of the edge are left out of the model; the volume counts all of them.
 _NEAR = 0.8
 #: Volumes (relative) and parameters (of their range) that differ by less than this are equal.
@@ -262,10 +265,11 @@ class _Search:
         edges = self._edges(points)
         depth = self._log_volume(points, edges)
         width = 1.0 / (_GRID[len(self.free)] - 1)
-        starts = [self._descend(points[k], width, _COARSE) for k in _deepest(depth.reshape(grid.shape[:-1]))]
-        starts.sort(key=lambda start: start[1])
-        ends = [self._descend(point, _COARSE, _NARROWEST)[0] for point, _ in starts[:_FINISHED]]
-        found = np.array([self._usual(), points[depth.argmin()], *ends])
+        starts = [points[k] for k in _deepest(depth.reshape(grid.shape[:-1]))]
+        for until, kept in _STAGES:
+            ends = sorted((self._descend(start, width, until) for start in starts), key=lambda end: end[1])
+            starts, width = [point for point, _ in ends[:kept]], until
+        found = np.array([self._usual(), points[depth.argmin()], *starts])
         volumes = self._log_volume(found, self._edges(found))
         # Where a parameter makes no difference, the usual value and not a chance one.
         best = int(np.flatnonzero(volumes <= volumes.min() + _EQUAL)[0])
@@ -368,9 +372,11 @@ def _valleys(levels: FloatArray, slopes: FloatArray) -> FloatArray:
 
 def _deepest(depth: FloatArray) -> list[int]:
     """Flat numbers of the deepest local minima of a grid."""
-    from scipy.ndimage import minimum_filter
+    from scipy.ndimage import maximum_filter, minimum_filter
 
-    minima = np.flatnonzero(depth <= minimum_filter(depth, size=3, mode="nearest"))
+    lowest, highest = (extreme(depth, size=3, mode="nearest") for extreme in (minimum_filter, maximum_filter))
+    # On a plain, where the parameter makes no difference, there is nothing to descend.
+    minima = np.flatnonzero((depth <= lowest) & (depth < highest - _EQUAL))
     flat = depth.ravel()
     minima = minima[flat[minima] < flat.min() + _HOPELESS]
     return [int(k) for k in minima[np.argsort(flat[minima], kind="stable")][:_STARTS]]
