@@ -238,8 +238,9 @@ def _candidate(
 
 def ranking_text(answer: Mapping[str, Any]) -> str:
     """:func:`ranking` as an aligned table."""
+    cubes = f"{answer['stoichiometry']:g} cube{'' if answer['stoichiometry'] == 1 else 's'}"
     lines = [
-        f"closest packing of {answer['stoichiometry']:g} cubes per sphere at gamma {answer['size_ratio']:.4g}, "
+        f"closest packing of {cubes} per sphere at gamma {answer['size_ratio']:.4g}, "
         f"lambda {answer['ligand_length']:.4g} (hard effective shapes at infinite pressure)",
         f"  {'phases':<16}{'packing':>9}{'volume':>9}{'a / e':>9}{'c/a':>7}" + _nm_head(answer),
     ]

@@ -28,7 +28,7 @@ _GRID = {1: 129, 2: 31}
 #: which (by an upper bound) they do not. The packing found is checked with all pairs.
 _SIEVE, _FAR = 7, 0.7
 #: How many of the grid's local minima are refined.
-_STARTS = 16
+_STARTS = 12
 #: Local minima of the grid that lie above the lowest by this (relative volume) are not refined: between two points of
 #: the grid, a thirtieth of the range apart, the volume falls by less.
 _HOPELESS = 0.02
@@ -39,8 +39,9 @@ _PLANES = 6
 #: Steps of the numerical derivatives in units of a parameter's range; their errors only cost descents another round.
 _STEP = 1e-7
 #: Stages of the descents: the step, in units of a parameter's range, at which each ends, and how many of the lowest go
-#: on; two to the end, in case the first steps deceive.
-_STAGES = ((1e-2, 10), (1e-3, 2), (1e-11, 2))
+#: on at most, if the rest of the way down could still make up for what they are above the lowest: by this slope of
+#: log V (a parameter changes the volume by a factor of about ten over its range).
+_STAGES, _SLOPE = ((1e-2, 10), (1e-3, 2), (1e-11, 1)), 2.5
 #: Relative volume that is not worth a step: rounding errors.
 _WORTHLESS = 1e-14
 #: How many of the highest planes of the model are looked at for valleys.
@@ -268,7 +269,8 @@ class _Search:
         starts = [points[k] for k in _deepest(depth.reshape(grid.shape[:-1]))]
         for until, kept in _STAGES:
             ends = sorted((self._descend(start, width, until) for start in starts), key=lambda end: end[1])
-            starts, width = [point for point, _ in ends[:kept]], until
+            starts = [point for point, volume in ends[:kept] if volume < ends[0][1] + _SLOPE * until]
+            width = until
         found = np.array([self._usual(), points[depth.argmin()], *starts])
         volumes = self._log_volume(found, self._edges(found))
         # Where a parameter makes no difference, the usual value and not a chance one.
@@ -326,7 +328,7 @@ class _Search:
             inside = np.abs(trial[0] - point).max() < 0.9 * width
             if volume < lowest:
                 point, edges, lowest = trial[0], found, volume
-            width = min(width * ((0.2 if inside else 2.0) if held else 0.3), first)
+            width = min(width * ((0.12 if inside else 2.0) if held else 0.3), first)
         return point, lowest
 
     def _planes(self, point: FloatArray, pairs: Pairs) -> tuple[FloatArray, FloatArray]:
