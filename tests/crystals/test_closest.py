@@ -248,6 +248,10 @@ def scanned(entry, sizes):
             for gamma, rounding in ((0.721837, 0.0), (0.8, 0.1), (0.687445, 0.118681), (0.730839, 0.167433))
         ),
         ("MgZn2", 0.719467, 0.172093),
+        # Basins whose point of the first grid is not among the lowest.
+        ("CuAu", 0.934452, 0.0),
+        ("CuAu", 1.38764, 0.0),
+        ("MgZn2", 0.75, 0.1),
         ("ABO3-ternary", 0.49, 0.12),
         ("ABO6-cubes", 0.49, 0.12),
     ],

@@ -28,10 +28,10 @@ _GRID = {1: 129, 2: 31}
 #: which (by an upper bound) they do not. The packing found is checked with all pairs.
 _SIEVE, _FAR = 7, 0.7
 #: How many of the grid's local minima are refined.
-_STARTS = 12
+_STARTS = 16
 #: Local minima of the grid that lie above the lowest by this (relative volume) are not refined: between two points of
 #: the grid, a thirtieth of the range apart, the volume falls by less.
-_HOPELESS = 0.02
+_HOPELESS = 0.05
 #: Steps along each parameter that a descent chooses from.
 _LATTICE = {1: 41, 2: 21}
 #: How many of the highest planes of the model are looked at for valleys.
@@ -44,10 +44,6 @@ _STEP = 1e-7
 _STAGES, _SLOPE = ((1e-2, 10), (1e-3, 2), (1e-11, 1)), 2.5
 #: Relative volume that is not worth a step: rounding errors.
 _WORTHLESS = 1e-14
-#: How many of the highest planes of the model are looked at for valleys.
-_PLANES = 6
-#: Steps of the numerical derivatives in units of a parameter's range; their errors only cost descents another round.
-_STEP = 1e-7
 #: Pairs that touch at less than this share of the edge are left out of the model; the volume counts all of them.
 _NEAR = 0.8
 #: Volumes (relative) and parameters (of their range) that differ by less than this are equal.
