@@ -217,13 +217,16 @@ def _segments(crystals: Crystals, points: IndexArray, first: IndexArray, second:
     return np.concatenate(axes, axis=1)
 
 
-def closest_packing(structure: Structure, sizes: Sizes, held: Parameters) -> tuple[float, dict[str, float]]:
+def closest_packing(
+    structure: Structure, sizes: Sizes, held: Parameters, *, worth: float = math.inf
+) -> tuple[float, dict[str, float]]:
     """Edge a and all free parameters at the closest packing that the minimiser finds.
 
     Args:
         structure: any structure of the library.
         sizes: sizes of the particles.
         held: parameters that keep a value.
+        worth: a^3 c/a that has to be beaten; where the first grid says that it cannot be, its best point will do.
 
     Returns:
         the smallest a without overlap, in cube edges, exact for the parameters returned; they themselves are a local
@@ -232,7 +235,7 @@ def closest_packing(structure: Structure, sizes: Sizes, held: Parameters) -> tup
     free = tuple(parameter for parameter in structure.parameters if parameter.name not in held)
     values = dict(held)
     if free:
-        values |= _Search.of(structure, sizes, held, free).best()
+        values |= _Search.of(structure, sizes, held, free).best(math.log(worth))
     # Farther images cannot touch first in cells as compact as these; looked at all the same.
     a = touching_edges(crystals_at(structure, sizes, values), all_pairs(len(structure.sites), 2)).max()
     return float(a), values
@@ -256,17 +259,16 @@ class _Search:
         kept = (edges > _FAR * edges.max(axis=1, keepdims=True)).any(axis=0)
         return replace(everything, pairs=everything.pairs.take(kept))
 
-    def best(self) -> dict[str, float]:
+    def best(self, worth: float) -> dict[str, float]:
         grid = _grid(len(self.free), _GRID[len(self.free)])
         points = grid.reshape(-1, len(self.free))
         edges = self._edges(points)
         depth = self._log_volume(points, edges)
         width = 1.0 / (_GRID[len(self.free)] - 1)
-        starts = [points[k] for k in _deepest(depth.reshape(grid.shape[:-1]))]
+        starts = [points[k] for k in _deepest(depth.reshape(grid.shape[:-1])) if depth[k] < worth + _HOPELESS]
         for until, kept in _STAGES:
             ends = sorted((self._descend(start, width, until) for start in starts), key=lambda end: end[1])
-            starts = [point for point, volume in ends[:kept] if volume < ends[0][1] + _SLOPE * until]
-            width = until
+            starts, width = _promising(ends, until)[:kept], until
         found = np.array([self._usual(), points[depth.argmin()], *starts])
         volumes = self._log_volume(found, self._edges(found))
         # Where a parameter makes no difference, the usual value and not a chance one.
@@ -368,6 +370,16 @@ def _valleys(levels: FloatArray, slopes: FloatArray) -> FloatArray:
     return np.asarray(steps[np.abs(steps).max(axis=1) <= 1])
 
 
+def _promising(ends: list[tuple[FloatArray, float]], step: float) -> list[FloatArray]:
+    """Of points and their log V, lowest first: those that may still become the lowest, each of them once."""
+    chosen: list[FloatArray] = []
+    for point, volume in ends:
+        known = any(np.abs(point - other).max() < 3 * step for other in chosen)
+        if not known and volume < ends[0][1] + _SLOPE * step:
+            chosen.append(point)
+    return chosen
+
+
 def _deepest(depth: FloatArray) -> list[int]:
     """Flat numbers of the deepest local minima of a grid."""
     from scipy.ndimage import maximum_filter, minimum_filter
@@ -377,4 +389,7 @@ def _deepest(depth: FloatArray) -> list[int]:
     minima = np.flatnonzero((depth <= lowest) & (depth < highest - _EQUAL))
     flat = depth.ravel()
     minima = minima[flat[minima] < flat.min() + _HOPELESS]
-    return [int(k) for k in minima[np.argsort(flat[minima], kind="stable")][:_STARTS]]
+    minima = minima[np.argsort(flat[minima], kind="stable")]
+    # Equal ones are copies by symmetry, or a floor along which a parameter makes no difference: its ends will do.
+    changes = np.diff(flat[minima], prepend=-np.inf, append=np.inf) > _EQUAL
+    return [int(k) for k in minima[changes[:-1] | changes[1:]][:_STARTS]]

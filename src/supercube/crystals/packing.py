@@ -180,10 +180,12 @@ def _closest(name: str, sizes: Sizes, held: tuple[tuple[str, float], ...]) -> _C
     formula = entry.closed_form(sizes, dict(held))
     if formula is not None:
         return _cell(entry, *formula, "", exact=True)
-    cells = [
-        _cell(entry, *closest_packing(entry.arranged(arrangement), sizes, dict(held)), arrangement, exact=False)
-        for arrangement in entry.arrangements or ("",)
-    ]
+    cells: list[_Cell] = []
+    for arrangement in entry.arrangements or ("",):
+        least = min((cell.volume for cell in cells), default=math.inf)
+        worth = least / relative_volume(entry, 1.0)
+        found = closest_packing(entry.arranged(arrangement), sizes, dict(held), worth=worth)
+        cells.append(_cell(entry, *found, arrangement, exact=False))
     # The first of equals, so that an arrangement without advantage is not named.
     least = min(cell.volume for cell in cells)
     return next(cell for cell in cells if cell.volume <= least * (1 + SAME))
