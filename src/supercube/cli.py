@@ -74,6 +74,11 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_bench(commands)
 
+    _add_project(commands)
+    return parser
+
+
+def _add_project(commands: Any) -> None:
     table = commands.add_parser("table", help="one row a job of the data space")
     table.add_argument("--project", type=Path, default=Path("project"), help="signac project (default: project)")
     table.add_argument("--markdown", action="store_true", help="as a Markdown table")
@@ -86,7 +91,6 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--target", type=float, metavar="PHI", help="denser packing fraction (makes a new job)")
     go_on.add_argument("--project", type=Path, default=Path("project"), help="signac project (default: project)")
     go_on.set_defaults(run=_continue)
-    return parser
 
 
 def _add_bench(commands: Any) -> None:
