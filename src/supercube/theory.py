@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .crystals.diagram import check_stoichiometry, diagram, load_csv, packing_table, save_csv
+from .crystals.diagram import check_stoichiometry, diagram, load_csv, packing_table, refine, save_csv
 from .crystals.library import O_SITE_ANGLE, STRUCTURES, Parameters, structure
 from .crystals.packing import close_packing
 from .crystals.phases import BINARY, Mixture, check_holds, densest, distinct, pure_phases
@@ -268,6 +268,8 @@ def _nm_head(answer: Mapping[str, Any]) -> str:
 #: Axes of the map: lowest, highest value and number of points. Cubes of the experiments with spheres lie in the middle;
 #: beyond lambda = 1/4 simple cubic is no longer the densest packing of cubes alone.
 SIZE_RATIOS, LIGAND_LENGTHS = (0.3, 0.7, 60), (0.0, 0.25, 40)
+#: The picture interpolates between the points of the table, this many times finer.
+DRAWN_FINER = 3
 #: More points than this along one axis are no map but a mistake.
 MOST_POINTS = 1000
 
@@ -331,7 +333,13 @@ def draw_map(request: MapRequest, tell: Callable[[str], None] | None = None) -> 
     if request.output is not None:
         from .observe import plot_packing_map
 
-        plot_packing_map(drawn, request.output, structures=request.structures or table.structures)
+        fine = diagram(refine(table, DRAWN_FINER), request.stoichiometry, request.structures)
+        plot_packing_map(
+            fine,
+            request.output,
+            structures=request.structures or table.structures,
+            computed=(len(table.size_ratios), len(table.ligand_lengths)),
+        )
     if request.csv is not None:
         save_csv(table, request.csv, drawn)
     shares = Counter(drawn.labels.ravel().tolist())

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from supercube.crystals.diagram import diagram, load_csv, packing_table, save_csv
+from supercube.crystals.diagram import PackingTable, diagram, load_csv, packing_table, refine, save_csv
 from supercube.crystals.library import O_SITE_ANGLE
 from supercube.crystals.packing import close_packing
 from supercube.crystals.phases import densest, pure_phases
@@ -184,3 +184,15 @@ def test_structures_that_the_table_lacks_are_refused(table):
 def test_impossible_tables_are_refused(gammas, lams, names, message):
     with pytest.raises(InputError, match=message):
         packing_table(gammas, lams, names)
+
+
+def test_finer_tables_interpolate():
+    gammas, lams = np.array([0.4, 0.5, 0.6]), np.array([0.1, 0.2])
+    # A plane, which linear interpolation keeps.
+    plane = 0.3 + 0.2 * gammas[None, None, :] + np.array([0.5, -0.4])[:, None, None] * lams[None, :, None]
+    fine = refine(PackingTable(gammas, lams, ("SC", "fcc"), plane), 4)
+    assert fine.size_ratios == pytest.approx(np.linspace(0.4, 0.6, 9))
+    assert fine.ligand_lengths == pytest.approx(np.linspace(0.1, 0.2, 5))
+    expected = 0.3 + 0.2 * fine.size_ratios + np.array([0.5, -0.4])[:, None, None] * fine.ligand_lengths[:, None]
+    assert fine.fractions == pytest.approx(expected)
+    assert fine.fractions[:, ::4, ::4] == pytest.approx(plane)

@@ -165,6 +165,24 @@ def _watch(parent: int) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
+def refine(table: PackingTable, times: int) -> PackingTable:
+    """The table on a grid ``times`` finer, by linear interpolation of packing fractions between its points.
+
+    Each structure's packing fraction is smooth but for a few kinks, so lines between winners, where two of them are
+    equal, become smooth as well; the points of the table stay what they are.
+    """
+
+    def finer(axis: FloatArray) -> FloatArray:
+        steps = np.arange(times * (len(axis) - 1) + 1) / times
+        return np.interp(steps, np.arange(len(axis)), axis)
+
+    gammas, lams = finer(table.size_ratios), finer(table.ligand_lengths)
+    along = np.array([[np.interp(gammas, table.size_ratios, row) for row in one] for one in table.fractions])
+    columns = np.moveaxis(along, 1, 2)
+    fractions = np.array([[np.interp(lams, table.ligand_lengths, column) for column in one] for one in columns])
+    return PackingTable(gammas, lams, table.structures, np.moveaxis(fractions, 2, 1))
+
+
 def check_stoichiometry(stoichiometry: float) -> None:
     """Refuse what is no composition.
 

@@ -111,7 +111,12 @@ def experiment_bars(rows: Sequence[Experiment]) -> list[Bar]:
 
 
 def plot_packing_map(
-    diagram: Diagram, path: str | os.PathLike[str], *, title: str | None = None, structures: Sequence[str] = ()
+    diagram: Diagram,
+    path: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+    structures: Sequence[str] = (),
+    computed: tuple[int, int] | None = None,
 ) -> None:
     """Which phases fill the least volume over size ratio and ligand length, with the experiments.
 
@@ -120,20 +125,27 @@ def plot_packing_map(
         path: PNG file to write (overwritten).
         title: a line of text above the figure.
         structures: those that competed, for the note below; the winners and runners-up if left out.
+        computed: numbers of size ratios and ligand lengths that were computed, where the diagram is interpolated.
 
     Raises:
         InputError: fewer than two size ratios or ligand lengths, or a margin that is no number.
     """
-    save_png(packing_map_figure(diagram, title=title, structures=structures), path)
+    save_png(packing_map_figure(diagram, title=title, structures=structures, computed=computed), path)
 
 
-def packing_map_figure(diagram: Diagram, *, title: str | None = None, structures: Sequence[str] = ()) -> Figure:
+def packing_map_figure(
+    diagram: Diagram,
+    *,
+    title: str | None = None,
+    structures: Sequence[str] = (),
+    computed: tuple[int, int] | None = None,
+) -> Figure:
     """The figure of :func:`plot_packing_map`, not yet written."""
     _check(diagram)
     rows = experiments()
     bars = experiment_bars(rows)
     shown = [bar for bar in bars if _visible(bar, diagram).any()]
-    note = _note(diagram, structures) + _experiments_note(rows, bars, shown)
+    note = _note(diagram, structures, computed) + _experiments_note(rows, bars, shown)
     figure = new_figure(7.0, 5.6, dpi=150)
     figure.text(0.02, 0.012, "\n".join(note), va="bottom", fontsize=TINY, color="#444444", linespacing=1.3)
     below = 0.047 + 0.0245 * len(note)
@@ -377,12 +389,12 @@ def _key(figure: Figure, diagram: Diagram, bars: list[Bar], height: float) -> No
         figure.legend(handles=handles, frameon=False, fontsize=SMALL, handlelength=2.6, columnspacing=2.0, **place)
 
 
-def _note(diagram: Diagram, structures: Sequence[str]) -> list[str]:
+def _note(diagram: Diagram, structures: Sequence[str], computed: tuple[int, int] | None) -> list[str]:
     """What the map assumes, in lines."""
     found = np.unique(np.concatenate([diagram.labels.ravel(), diagram.runners_up.ravel()])).tolist()
     pool = set(structures) or {name for label in found for name in label.split(" + ")}
     names = ", ".join(_plain(palette.style(name).name) for name in palette.legend_order(pool))
-    rows, columns = diagram.labels.shape
+    columns, rows = computed or diagram.labels.shape[::-1]
     ratio = f"{diagram.stoichiometry:g} cube{'' if diagram.stoichiometry == 1 else 's'}"
     text = (
         f"Least volume of hard effective shapes at infinite pressure, {ratio} per sphere, "
