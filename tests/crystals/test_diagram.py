@@ -9,7 +9,7 @@ import pytest
 from supercube.crystals.diagram import PackingTable, diagram, load_csv, packing_table, refine, save_csv
 from supercube.crystals.library import O_SITE_ANGLE
 from supercube.crystals.packing import close_packing
-from supercube.crystals.phases import densest, pure_phases
+from supercube.crystals.phases import densest, distinct, pure_phases
 from supercube.errors import FileFormatError, InputError
 from supercube.model.shapes import Spherocube
 
@@ -196,3 +196,13 @@ def test_finer_tables_interpolate():
     expected = 0.3 + 0.2 * fine.size_ratios + np.array([0.5, -0.4])[:, None, None] * fine.ligand_lengths[:, None]
     assert fine.fractions == pytest.approx(expected)
     assert fine.fractions[:, ::4, ::4] == pytest.approx(plane)
+
+
+def test_structures_that_pack_alike_still_do_so_when_read_again(tmp_path):
+    # CuAu with c/a = 1/sqrt2 is CsCl: two searches of it differ by 1e-12, which a file must not round up to a margin.
+    axis = np.array([0.44, 0.47])
+    fractions = np.full((3, 2, 2), 0.7)
+    fractions[1], fractions[2] = 0.61234565 - 1e-12, 0.61234565 + 1e-12
+    save_csv(PackingTable(axis, axis / 4, ("fcc", "CsCl", "CuAu"), fractions), tmp_path / "map.csv")
+    again = load_csv(tmp_path / "map.csv")
+    assert [phase.name for phase in distinct(again.phases(0, 0))] == ["fcc", "CsCl"]

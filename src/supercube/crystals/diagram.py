@@ -26,8 +26,9 @@ from .phases import BINARY, Mixture, Phase, check_holds, densest, distinct, pure
 
 FloatArray = NDArray[np.float64]
 
-#: Significant digits of the table's numbers: far below what an infinite-pressure packing means.
-_DIGITS = 7
+#: Significant digits of the table's numbers: so many that structures which pack alike still do so when it is read again
+#: (``phases.distinct`` calls 1e-9 equal).
+_DIGITS = 11
 _AXES = ("size_ratio", "ligand_length")
 
 

@@ -215,7 +215,7 @@ def _body_volume(entry: Structure, sizes: Sizes) -> float:
 
 
 def volume_of_cell(name: str, size_ratio: float, ligand_length: float) -> float:
-    """Volume of the conventional cell at closest packing in cube edges cubed; a lower bound's where not exact.
+    """Volume of the conventional cell at closest packing in cube edges cubed; where searched, the least that was found.
 
     Takes a rounding of 1/2 too, where cubes are spheres.
     """
