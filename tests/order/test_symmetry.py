@@ -72,7 +72,7 @@ def test_twist_is_the_angle_about_the_axis_folded(angle, axis):
 
 def test_templates_have_the_coordination_of_the_fingerprint_table():
     shells = {}
-    for t in templates():
+    for t in (t for t in templates() if t.label in ("SC", "NaCl", "ABO3")):
         distance = np.round(np.linalg.norm(t.vectors, axis=1), 3)
         shells[t.label, t.kind] = sorted(
             (float(d), int(s), int(((distance == d) & (t.neighbour_species == s)).sum()))

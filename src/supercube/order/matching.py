@@ -1,4 +1,8 @@
-"""Fit neighbour templates to every particle: local lattice constant, frame, site position and what is missing."""
+"""Fit neighbour templates to particles: local lattice constant, frame, site position and what is missing.
+
+A fit is p_t = o + a R S v_t to the neighbours of a particle: v_t are the template's places, o is its own site, a the
+lattice constant, R the crystal axes and S = diag(1, 1, s) the stretch of a cell whose c/a is free.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .neighbours import Neighbours
-from .references import Template
-from .symmetry import nearest_rotation
+from .references import CUBE, SPHERE, Template
+from .symmetry import polar_rotation
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -20,130 +24,217 @@ IntArray = NDArray[np.int64]
 #: the crystal. Below 0.5, so that no particle can occupy two places; a thermal ABO3 crystal at its worst (rms 0.126 of
 #: that distance, 0.073 per component) leaves a place at 0.4 = 5.5 sigma.
 CAPTURE = 0.40
-#: Particles at a time: keeps the largest temporary below ~100 MB.
-CHUNK = 1024
+#: Particles at a time: keeps the largest temporary below ~20 MB, which a processor's cache partly holds.
+CHUNK = 2048
 #: Fits start from the pairs made by this many nearest neighbours of the seed shell; after one round the best is kept.
-STARTS = 3
-#: Assign-and-fit rounds; the assignment no longer changes after two or three.
-ROUNDS = 3
+STARTS = 5
 #: A fit has this many parameters (scale, rotation, origin), which the residuals are corrected for.
 PARAMETERS = 7
+#: Largest rms displacement in one fit, in Lindemann ratios: the average over a neighbourhood has to be below one, and
+#: one fit scatters by 15 %.
+ONE_FIT = 1.15
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where templates are laid: (n,) scale and stretch, (n, 3, 3) crystal axes as columns, (n, 3) own site."""
+
+    scale: FloatArray
+    stretch: FloatArray
+    frame: FloatArray
+    origin: FloatArray
 
 
 @dataclass(frozen=True)
 class Match:
-    """Best fit of one template to all N particles (rows of the wrong species stay empty).
+    """Fit of one template to n particles.
 
     Attributes:
-        fits: (N,) every shell is filled as far as the template needs.
-        scale: (N,) local lattice constant a, 0 where nothing fits.
-        frame: (N, 3, 3) crystal axes as columns.
-        neighbour: (N, T) who occupies each template place, -1 for nobody.
-        squared: (N, T) squared distance of the occupant from its place, in nearest-neighbour distances, 0 if empty.
-        own: (N,) the same for the particle itself.
-        quality: (N,) sum over occupied places of 1 - (distance/capture)^2, over the number of places.
+        fits: (n,) every shell is filled as far as the template needs, and few strangers are between the places.
+        pose: of the fit.
+        neighbour: (n, T) who occupies each template place, -1 for nobody.
+        squared: (n, T) squared distance of the occupant from its place, in nearest-neighbour distances, 0 if empty.
+        own: (n,) the same for the particle itself.
+        quality: (n,) sum over occupied places of 1 - (distance/capture)^2, less the strangers, over the number of
+            places.
     """
 
     fits: BoolArray
-    scale: FloatArray
-    frame: FloatArray
-    neighbour: IntArray
-    squared: FloatArray
+    pose: Pose
+    neighbour: NDArray[np.int32]
+    squared: NDArray[np.float32]
     own: FloatArray
     quality: FloatArray
 
 
-def match(template: Template, neighbours: Sequence[Neighbours], of_species: BoolArray) -> Match:
-    """Fit p_t = o + a R v_t to the neighbours of each particle; v_t are the template's places, o is its own site.
+def pose_of(pose: Pose, rows: IntArray | BoolArray) -> Pose:
+    """Poses of some of the particles."""
+    return Pose(pose.scale[rows], pose.stretch[rows], pose.frame[rows], pose.origin[rows])
+
+
+def poses(parts: Sequence[Pose]) -> Pose:
+    """One after the other."""
+    return Pose(
+        np.concatenate([part.scale for part in parts]),
+        np.concatenate([part.stretch for part in parts]),
+        np.concatenate([part.frame for part in parts]),
+        np.concatenate([part.origin for part in parts]),
+    )
+
+
+def taken(found: Match, rows: IntArray | BoolArray) -> Match:
+    """Matches of some of the particles."""
+    return Match(
+        found.fits[rows],
+        pose_of(found.pose, rows),
+        found.neighbour[rows],
+        found.squared[rows],
+        found.own[rows],
+        found.quality[rows],
+    )
+
+
+def joined(parts: Sequence[Match]) -> Match:
+    """One after the other."""
+    return Match(
+        np.concatenate([part.fits for part in parts]),
+        poses([part.pose for part in parts]),
+        np.concatenate([part.neighbour for part in parts]),
+        np.concatenate([part.squared for part in parts]),
+        np.concatenate([part.own for part in parts]),
+        np.concatenate([part.quality for part in parts]),
+    )
+
+
+def match(template: Template, neighbours: Sequence[Neighbours], rows: IntArray) -> Match:
+    """Fit a template to particles of which nothing is known yet.
 
     Args:
         template: the site to look for.
         neighbours: per species, as :func:`neighbours_by_species` returns them.
-        of_species: (N,) the particles that could sit on this site.
+        rows: (n,) the particles, of the template's species.
     """
-    n, places = len(of_species), len(template.vectors)
-    result = Match(
+    parts = [_searched(template, neighbours, rows[k : k + CHUNK // 4]) for k in range(0, len(rows), CHUNK // 4)]
+    return joined(parts) if parts else _searched(template, neighbours, rows)
+
+
+def refined(template: Template, neighbours: Sequence[Neighbours], rows: IntArray, pose: Pose, rounds: int) -> Match:
+    """Fit a template to particles from where it is expected, by some assign-and-fit rounds."""
+    parts = []
+    for start in range(0, max(len(rows), 1), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        parts.append(_refined(template, neighbours, rows[chunk], pose_of(pose, np.arange(len(rows))[chunk]), rounds))
+    return joined(parts)
+
+
+def _searched(template: Template, neighbours: Sequence[Neighbours], rows: IntArray) -> Match:
+    """The best of several starts for each particle."""
+    which, pose = _starts(template, neighbours[template.seed_species], rows)
+    quality = np.zeros(len(which))
+    for round_number in range(2):
+        found, offsets, distance = _occupants(template, neighbours, rows[which], pose)
+        unit = CAPTURE * template.nearest * pose.scale
+        quality = np.where(found >= 0, 1 - (distance / unit[:, None]) ** 2, 0.0).sum(axis=1)
+        # The first assignments tell most starts as hopeless.
+        keep = (found >= 0).sum(axis=1) >= template.need.sum() / 2
+        which, quality, pose = which[keep], quality[keep], pose_of(pose, keep)
+        if not len(which):
+            return _nothing(template, len(rows))
+        if round_number == 0:
+            pose = _procrustes(template, offsets[keep], found[keep] >= 0, pose)
+    order = np.lexsort((-quality, which))
+    best = order[np.unique(which[order], return_index=True)[1]]
+    result = _refined(template, neighbours, rows[which[best]], pose_of(pose, best), 2)
+    return _spread(template, result, which[best], len(rows))
+
+
+def _nothing(template: Template, n: int) -> Match:
+    """Rows that fit nothing."""
+    places = len(template.vectors)
+    return Match(
         fits=np.zeros(n, dtype=bool),
-        scale=np.zeros(n),
-        frame=np.tile(np.eye(3), (n, 1, 1)),
-        neighbour=np.full((n, places), -1, dtype=np.int64),
-        squared=np.zeros((n, places)),
+        pose=Pose(np.zeros(n), np.ones(n), np.tile(np.eye(3), (n, 1, 1)), np.zeros((n, 3))),
+        neighbour=np.full((n, places), -1, dtype=np.int32),
+        squared=np.zeros((n, places), dtype=np.float32),
         own=np.zeros(n),
         quality=np.zeros(n),
     )
-    rows = np.flatnonzero(of_species)
-    for start in range(0, len(rows), CHUNK):
-        _match_rows(template, neighbours, rows[start : start + CHUNK], result)
+
+
+def _spread(template: Template, found: Match, which: IntArray, n: int) -> Match:
+    """Matches of some particles as rows of all; the others fit nothing."""
+    result = _nothing(template, n)
+    pose = result.pose
+    pose.scale[which], pose.stretch[which] = found.pose.scale, found.pose.stretch
+    pose.frame[which], pose.origin[which] = found.pose.frame, found.pose.origin
+    result.fits[which], result.neighbour[which] = found.fits, found.neighbour
+    result.squared[which], result.own[which], result.quality[which] = found.squared, found.own, found.quality
     return result
 
 
-def _match_rows(template: Template, neighbours: Sequence[Neighbours], rows: IntArray, out: Match) -> None:
-    seeds = neighbours[template.neighbour_species[0]].vectors[rows]
-    usable, scale, frame = _starts(template, seeds)
-    rows, scale, frame = rows[usable], scale[usable], frame[usable]
-    if not len(rows):
-        return
-    origin = np.zeros((*scale.shape, 3))
-    for round_number in range(ROUNDS):
-        found, offsets, distance = _occupants(template, neighbours, rows, scale, frame, origin)
-        if round_number < 2:  # the first assignments tell most particles, and then most starts, as hopeless
-            keep = _promising(template, found, distance, scale, one=round_number == 1)
-            rows, scale, frame, origin = rows[keep[0][:, 0]], scale[keep], frame[keep], origin[keep]
-            found, offsets = found[keep], offsets[keep]
-        scale, frame, origin = _procrustes(template.vectors, offsets, found >= 0, scale, frame, origin)
-    found, _, distance = _occupants(template, neighbours, rows, scale, frame, origin)
-    scale, frame, origin, found, distance = scale[:, 0], frame[:, 0], origin[:, 0], found[:, 0], distance[:, 0]
+def _refined(template: Template, neighbours: Sequence[Neighbours], rows: IntArray, pose: Pose, rounds: int) -> Match:
+    for _ in range(rounds):
+        found, offsets, _ = _occupants(template, neighbours, rows, pose)
+        pose = _procrustes(template, offsets, found >= 0, pose)
+    found, _, distance = _occupants(template, neighbours, rows, pose)
     filled = found >= 0
-    unit = template.nearest * scale
-    squared = np.where(filled, distance / unit[..., None], 0.0) ** 2
-    own = (np.linalg.norm(origin, axis=-1) / unit) ** 2
-    shells = template.shell[None, :] == np.arange(len(template.need))[:, None]
-    counts = filled.astype(int) @ shells.T.astype(int)
-    out.fits[rows] = (counts >= template.need).all(axis=1) & (own < CAPTURE**2)
-    out.scale[rows], out.frame[rows], out.own[rows] = scale, frame, own
-    out.neighbour[rows], out.squared[rows] = found, squared
-    out.quality[rows] = np.where(filled, 1 - squared / CAPTURE**2, 0.0).mean(axis=-1)
+    unit = template.nearest * pose.scale
+    squared = (np.where(filled, distance / unit[:, None], 0.0) ** 2).astype(np.float32)
+    own = (pose.origin**2).sum(axis=1) / unit**2
+    counts = filled.astype(np.float32) @ (template.shell[:, None] == np.arange(len(template.need))).astype(np.float32)
+    strangers = _strangers(template, neighbours, rows, pose, filled)
+    places = len(template.vectors)
+    fits = (counts >= template.need).all(axis=1) & (own < CAPTURE**2)
+    if np.isfinite(template.strangers):
+        fits &= strangers <= template.strangers * places
+        m = filled.sum(axis=1) + 1
+        fits &= squared.sum(axis=1) + own <= (ONE_FIT * template.lindemann) ** 2 * np.maximum(m - PARAMETERS / 3, 0.0)
+    quality = np.where(filled, 1 - squared / CAPTURE**2, 0.0).sum(axis=1) - strangers
+    return Match(fits, pose, found, squared, own, quality / places)
 
 
-def _promising(
-    template: Template, found: IntArray, distance: FloatArray, scale: FloatArray, one: bool
-) -> tuple[IntArray, IntArray]:
-    """Index (particles, starts) of what to go on with: particles with half of what is needed; all or the best start."""
-    unit = CAPTURE * template.nearest * scale[..., None]
-    quality = np.where(found >= 0, 1 - (distance / unit) ** 2, 0.0).sum(axis=-1)
-    rows = np.flatnonzero((found >= 0).sum(axis=-1).max(axis=1) >= template.need.sum() / 2)
-    if one:
-        return rows[:, None], quality[rows].argmax(axis=1)[:, None]
-    return rows[:, None], np.arange(scale.shape[1])[None, :]
+def _strangers(
+    template: Template, neighbours: Sequence[Neighbours], rows: IntArray, pose: Pose, filled: BoolArray
+) -> FloatArray:
+    """(n,) how many particles within the radius where the template is complete occupy none of its places."""
+    reach = (template.complete * pose.scale) ** 2 * pose.stretch ** (2 / 3)
+    within = np.zeros(len(rows))
+    for species in (CUBE, SPHERE):
+        within += (neighbours[species].squares[rows] < reach[:, None]).sum(axis=1)
+    inside = np.linalg.norm(template.vectors, axis=1) < template.complete
+    return np.asarray(np.maximum(within - filled[:, inside].sum(axis=1), 0.0))
 
 
-def _starts(template: Template, seeds: FloatArray) -> tuple[BoolArray, FloatArray, FloatArray]:
-    """Scales (n, H) and frames (n, H, 3, 3) to start from, and which particles have a first shell at all.
+def _starts(template: Template, near: Neighbours, particles: IntArray) -> tuple[IntArray, Pose]:
+    """Poses to start from and the number of the particle that each is for.
 
-    Two neighbours u, v of the first shell under the template's angle fix the frame; the median distance of the
-    shell fixes the scale, so that a third of it may be missing.
+    Two neighbours u, v of the seed shell under the angle of two of its places fix the frame; the median distance of
+    the shell fixes the scale, so that a third of it may be missing.
     """
-    first = template.vectors[template.shell == 0]
-    shell = seeds[:, : len(first)]
-    distance = np.linalg.norm(shell, axis=-1)
+    count = len(template.seed_distances)
+    shell = near.vectors[particles, :count].astype(float)
+    distance = np.sqrt(near.squares[particles, :count].astype(float))
     median = np.median(distance, axis=1)
-    starts = min(STARTS, len(first) - 1)
+    starts = min(STARTS, count - 1, distance.shape[1])
     # Coincident particles have no direction; a median of zero or infinity has no scale.
     usable = np.isfinite(median) & (distance[:, starts - 1] < np.inf) & (distance[:, 0] > 1e-6 * median)
-    distance = np.where(usable[:, None], distance, 1.0)
-    unit = (
-        np.where(np.isfinite(shell) & usable[:, None, None], shell, 1.0)
-        / np.where(np.isfinite(distance), distance, 1.0)[..., None]
-    )
-    t_first, t_second = (template.vectors[k] / np.linalg.norm(template.vectors[k]) for k in template.seed)
-    cosine = np.einsum("nhi,nki->nhk", unit[:, :starts], unit)
-    # Beyond 1.25 of the median lies the next shell (1.414 at the least), which stands in for missing neighbours.
-    far = distance > 1.25 * np.where(usable, median, 1.0)[:, None]
-    second = (np.abs(cosine - t_first @ t_second) + 10.0 * far[:, None, :]).argmin(axis=2)
-    v = np.take_along_axis(unit, second[..., None], axis=1)
-    frame = _triad(unit[:, :starts], v) @ _triad(t_first, t_second).T
-    scale = np.where(usable, median, 1.0) / np.linalg.norm(first[0])
-    return usable, np.repeat(scale[:, None], starts, axis=1), frame
+    rows = np.flatnonzero(usable)
+    shell, distance, median = shell[rows], distance[rows], median[rows]
+    far = ~(distance < 1.25 * median[:, None])
+    apart = ~far & (distance > 0)
+    unit = np.where(apart[..., None], shell, 0.0) / np.where(apart, distance, 1.0)[..., None]
+    frames = []
+    for t_first, t_second in template.seed_pairs:
+        cosine = np.einsum("nhi,nki->nhk", unit[:, :starts], unit)
+        # Beyond 1.25 of the median lies the next shell, which stands in for missing neighbours.
+        second = (np.abs(cosine - t_first @ t_second) + 10.0 * far[:, None, :]).argmin(axis=2)
+        v = np.take_along_axis(unit, second[..., None], axis=1)
+        frames.append(_triad(unit[:, :starts], v) @ _triad(t_first, t_second).T)
+    frame = np.concatenate(frames, axis=1)
+    each = frame.shape[1]
+    which = np.repeat(rows, each)
+    scale = np.repeat(median / np.median(template.seed_distances), each)
+    return which, Pose(scale, np.ones(len(which)), frame.reshape(-1, 3, 3), np.zeros((len(which), 3)))
 
 
 def _triad(u: FloatArray, v: FloatArray) -> FloatArray:
@@ -158,62 +249,72 @@ def _triad(u: FloatArray, v: FloatArray) -> FloatArray:
 
 
 def _occupants(
-    template: Template,
-    neighbours: Sequence[Neighbours],
-    rows: IntArray,
-    scale: FloatArray,
-    frame: FloatArray,
-    origin: FloatArray,
-) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Who is nearest to each place: particle numbers (n, H, T), their vectors (n, H, T, 3), their distances."""
-    n, starts = scale.shape
-    places = origin[..., None, :] + scale[..., None, None] * np.einsum("nhij,tj->nhti", frame, template.vectors)
-    who = np.full(places.shape[:-1], -1, dtype=np.int64)
-    where = np.zeros_like(places)
-    away = np.zeros(places.shape[:-1])
-    for species in np.unique(template.neighbour_species):
+    template: Template, neighbours: Sequence[Neighbours], rows: IntArray, pose: Pose
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """Who is nearest to each place: particle numbers (n, T), their vectors (n, T, 3), their distances (n, T)."""
+    matrix = pose.scale[:, None, None] * pose.frame
+    matrix[:, :, 2] *= pose.stretch[:, None]
+    places = (pose.origin[:, None] + template.vectors @ np.swapaxes(matrix, 1, 2)).astype(np.float32)
+    n, count = places.shape[:2]
+    who = np.empty((n, count), dtype=np.int32)
+    where = np.empty((n, count, 3), dtype=np.float32)
+    away = np.empty((n, count), dtype=np.float32)
+    limit = (CAPTURE * template.nearest * pose.scale) ** 2
+    for species in (CUBE, SPHERE):
         columns = np.flatnonzero(template.neighbour_species == species)
+        if not len(columns):
+            continue
         near = neighbours[species]
         vectors = near.vectors[rows]
-        finite = np.isfinite(vectors[..., 0])
-        safe = np.where(finite[..., None], vectors, 0.0)
-        part = places[:, :, columns].reshape(n, starts * len(columns), 3)
-        # |p - x|^2 expanded: one matrix product instead of a (n, H T, K, 3) array.
-        squares = (part**2).sum(-1)[:, :, None] - 2 * part @ np.swapaxes(safe, 1, 2) + (safe**2).sum(-1)[:, None, :]
-        squares = np.where(finite[:, None, :], squares, np.inf)
+        part = places[:, columns]
+        # |p - x|^2 expanded: one matrix product instead of a (n, T, K, 3) array. |p|^2 does not move the minimum.
+        squares = near.squares[rows][:, None, :] - 2 * (part @ np.swapaxes(vectors, 1, 2))
         nearest = squares.argmin(axis=2)
-        distance = np.sqrt(np.maximum(np.take_along_axis(squares, nearest[..., None], axis=2)[..., 0], 0.0))
-        shape = (n, starts, len(columns))
-        inside = distance.reshape(shape) < CAPTURE * template.nearest * scale[..., None]
-        who[:, :, columns] = np.where(inside, np.take_along_axis(near.index[rows], nearest, axis=1).reshape(shape), -1)
-        where[:, :, columns] = np.take_along_axis(safe, nearest[..., None], axis=1).reshape(*shape, 3)
-        away[:, :, columns] = np.where(inside, distance.reshape(shape), 0.0)
+        x = np.take_along_axis(vectors, nearest[..., None], axis=1)
+        distance = ((x - part) ** 2).sum(axis=-1)
+        # Nobody stands at the end of a list that is too short: its square is infinite, its vector zero.
+        lowest = np.take_along_axis(squares, nearest[..., None], axis=2)[..., 0]
+        inside = (distance < limit[:, None]) & np.isfinite(lowest)
+        who[:, columns] = np.where(inside, np.take_along_axis(near.index[rows], nearest, axis=1), -1)
+        where[:, columns] = x
+        away[:, columns] = np.where(inside, np.sqrt(distance), 0.0)
     return who, where, away
 
 
-def _procrustes(
-    vectors: FloatArray, points: FloatArray, filled: BoolArray, scale: FloatArray, frame: FloatArray, origin: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Least squares of sum_t |o + a R v_t - x_t|^2 over occupied places and the particle itself (v = x = 0).
+def _procrustes(template: Template, points: NDArray[np.float32], filled: BoolArray, pose: Pose) -> Pose:
+    """Least squares of sum_t |o + a R S v_t - x_t|^2 over occupied places and the particle itself (v = x = 0).
 
-    R is the polar rotation of the covariance of x and v; a = tr(C R^T)/sum |v|^2 about the means. With fewer than
-    four occupied places the start is returned unchanged: no rotation is defined.
+    R is the polar rotation of the covariance of x and S v; a = tr(R^T C)/sum |v|^2 about the means, or the same for
+    the first two axes and for the third apart where c/a is free. With fewer than four occupied places the start is
+    returned unchanged: no rotation is defined.
     """
-    weight = filled.astype(float)[..., None]
-    total = weight.sum(axis=-2) + 1.0  # the particle itself is one point
-    mean_v = (weight * vectors).sum(axis=-2) / total
-    mean_x = (weight * points).sum(axis=-2) / total
-    covariance = np.einsum("nhti,tj->nhij", weight * points, vectors) - (
-        total[..., None] * mean_x[..., :, None] * mean_v[..., None, :]
-    )
-    spread = (weight[..., 0] * (vectors**2).sum(-1)).sum(-1) - total[..., 0] * (mean_v**2).sum(-1)
-    rotation = nearest_rotation(covariance)
-    new_scale = np.einsum("nhij,nhij->nh", covariance, rotation) / np.maximum(spread, 1e-12)
+    v = template.vectors
+    weight = filled.astype(float)
+    total = weight.sum(axis=1) + 1.0  # the particle itself is one point
+    x = weight[..., None] * points
+    mean_v, mean_x = (weight @ v) / total[:, None], x.sum(axis=1) / total[:, None]
+    covariance = np.swapaxes(x, 1, 2) @ v - total[:, None, None] * mean_x[:, :, None] * mean_v[:, None, :]
+    spread = weight @ v**2 - total[:, None] * mean_v**2
+    low, high = template.stretch
+    stretched = covariance.copy()
+    stretched[:, :, 2] *= pose.stretch[:, None]
+    rotation = polar_rotation(stretched)
+    along = np.einsum("nij,nij->nj", rotation, covariance)
+    stretch = pose.stretch
+    if high > low:
+        scale = along[:, :2].sum(axis=1) / np.maximum(spread[:, :2].sum(axis=1), 1e-12)
+        third = along[:, 2] / np.maximum(spread[:, 2], 1e-12)
+        stretch = np.clip(third / np.where(scale > 0, scale, 1.0), low / 1.05, high * 1.05)
+    else:
+        scale = along.sum(axis=1) / np.maximum(spread.sum(axis=1), 1e-12)
     # A fit that shrinks or grows this much has lost its neighbours; keep the start, which then fails on its own.
-    good = (filled.sum(axis=-1) >= 4) & (new_scale > 0.7 * scale) & (new_scale < 1.4 * scale)
-    new_origin = mean_x - new_scale[..., None] * np.einsum("nhij,nhj->nhi", rotation, mean_v)
-    return (
-        np.where(good, new_scale, scale),
-        np.where(good[..., None, None], rotation, frame),
-        np.where(good[..., None], new_origin, origin),
+    good = (filled.sum(axis=1) >= 4) & (scale > 0.7 * pose.scale) & (scale < 1.4 * pose.scale)
+    moved = mean_v.copy()
+    moved[:, 2] *= stretch
+    origin = mean_x - scale[:, None] * np.einsum("nij,nj->ni", rotation, moved)
+    return Pose(
+        np.where(good, scale, pose.scale),
+        np.where(good, stretch, pose.stretch),
+        np.where(good[:, None, None], rotation, pose.frame),
+        np.where(good[:, None], origin, pose.origin),
     )

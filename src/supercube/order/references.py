@@ -1,21 +1,28 @@
-"""Reference crystals as neighbour templates, made from unit cells.
+"""Reference crystals as neighbour templates, made from the crystal library.
 
-Each inequivalent site of a crystal becomes one :class:`Template`: which species sits where around it. To add a cubic
-crystal, add one entry to :data:`CELLS`; matching and classification iterate over what is here.
+Each inequivalent site of a crystal becomes one :class:`Template`: which species sits where around it. A structure that
+is added to the library needs nothing here; :data:`RULES` hold what differs from the general rule, with the reason.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..crystals.closest import crystals_at
+from ..crystals.library import C_OVER_A, STRUCTURES, Sizes
+from ..crystals.phases import BINARY
+from .symmetry import CUBE_GROUP
+
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 CUBE, SPHERE = 0, 1
-
 
 #: Lindemann ratio for ABO3. Its thermal crystal reaches 0.063 a = 0.126; with a molten cube sublattice it is 0.13 a =
 #: 0.26, of which the capture radius of 0.4 (``matching.CAPTURE``) leaves 0.23; this is their geometric mean.
@@ -28,63 +35,71 @@ CAGED = 0.22
 #: (it melts near 0.5); half way from there to an even spread, 0.31. The cubes' axes have to fit as well.
 LOOSE = 0.27
 
+#: Structures that are no label: bct is SC (lambda up to 1/4) or a crystal of cubes that no run starts from.
+_LEFT_OUT = ("bct",)
+#: Values of free parameters that templates are made for; a cell of a free c/a is stretched by the fit between the
+#: bounds below. Closest packing of CaB6 and ABO6 has x = 0.29-0.33 for every gamma.
+VARIANTS: dict[str, tuple[dict[str, float], ...]] = {
+    "CuAu": ({C_OVER_A: 0.92},),
+    "AlB2": ({C_OVER_A: 1.05},),
+    "MgZn2": ({C_OVER_A: 1.633},),
+    "CaB6": ({"octahedron_x": 0.308},),
+    "ABO6": ({"octahedron_x": 0.32},),
+}
+#: Least and largest c/a of a structure. Below 0.775 = sqrt(0.707 x 0.85), half way from the flattest CuAu that is
+#: known, a CuAu cell is CsCl (0.707).
+STRETCH: dict[str, tuple[float, float]] = {"CuAu": (0.775, 1.2), "AlB2": (0.8, 1.3), "MgZn2": (1.5, 1.77)}
+#: Places a template has at least; shells are added, nearest first, until there are that many.
+LEAST_PLACES = {False: 14, True: 18}
+#: Most places of cubes and of spheres: as many neighbours as are looked at, less those that noise puts out of order.
+MOST_PLACES = {False: (25, 14), True: (0, 20)}
+#: Strangers (particles between the places, as far as the template is complete) over the number of places, in a mixture
+#: and in a crystal of one species: above this the crystal is another one. 10 % interstitials are 0.1-0.2 on average.
+STRANGERS = {False: 0.34, True: 0.40}
+#: Places of either species at least, in a mixture.
+_LEAST_OF_EACH = 2
+#: Distances within this factor are one shell: c/a varies by more than they differ.
+_MERGED = 1.08
+
 
 @dataclass(frozen=True)
-class Shell:
-    """One coordination shell: how far (in a), which sites, and how many must be found.
+class Rule:
+    """What differs from the general rule on one site.
 
     Attributes:
-        kind: index of the neighbour's site in the cell's ``sites``.
-        distance: in conventional lattice constants a.
-        need: least number of occupied places.
-    """
-
-    kind: int
-    distance: float
-    need: int
-
-
-@dataclass(frozen=True)
-class Site:
-    """One inequivalent site.
-
-    Attributes:
-        species: CUBE or SPHERE.
-        position: fractional coordinates in the conventional cell.
-        shells: its neighbour shells; the first sets scale and frame (``seed_cosine``).
-        seed_cosine: cosine of the angle between two neighbours of the first shell that fix the frame.
+        shells: (site, distance in a, least number of occupied places) of the shells that count.
         spin_axis: the crystal axis (0, 1, 2) about which a cube on this site may be turned by any angle.
         empty: fewer than four particles of the other species may be nearer than this (in a).
+        aligned: whether the cube's own axes must lie along the crystal axes.
+        lindemann: largest rms displacement of the cubes, and of the spheres, in nearest-neighbour distances.
     """
 
-    species: int
-    position: tuple[float, float, float]
-    shells: tuple[Shell, ...]
-    seed_cosine: float = 0.0
+    shells: tuple[tuple[str, float, int], ...]
+    lindemann: float
     spin_axis: int | None = None
     empty: float = 0.0
+    aligned: bool = False
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A cubic crystal.
+_R2, _R3 = float(np.sqrt(0.5)), float(np.sqrt(0.75))
 
-    Attributes:
-        label: its name.
-        sites: the inequivalent sites.
-        basis: all sites of the conventional cell: (index into ``sites``, fractional coordinates).
-        nearest: distance of nearest neighbours, in a.
-        aligned: whether the cubes' own axes must lie along the crystal axes.
-        lindemann: largest rms displacement of the cubes, and of the spheres, from their places, in
-            nearest-neighbour distances.
-    """
-
-    label: str
-    sites: tuple[Site, ...]
-    basis: tuple[tuple[int, tuple[float, float, float]], ...]
-    nearest: float
-    aligned: bool
-    lindemann: float
+# ``need`` is two thirds of a shell, rounded down (a particle beside one or two vacancies, or on the face of a
+# grain, keeps its label); the brief exceptions are explained. Chance fills a place with probability rho 4/3 pi r^3
+# = 0.13 for cubes at random among ABO3 spheres (r = 0.2 a), so two thirds of a shell is far outside of chance.
+RULES: dict[tuple[str, str], Rule] = {
+    # 5 of the 12 second neighbours are what a cube on the edge of a crystallite has. CsCl and CuAu have a simple
+    # cubic lattice of cubes too, but a sphere in every body centre (0.866 a, 0.84 a): fewer than four spheres
+    # within 0.93 a = (0.866 + 1) / 2 excludes them and leaves spheres that touch a face of the crystallite.
+    ("SC", "B"): Rule((("B", 1.0, 4), ("B", 2 * _R2, 5)), LOOSE, empty=0.93, aligned=True),
+    # In the octahedral hole of small gamma the cubes turn.
+    ("NaCl", "A"): Rule((("B", 0.5, 4), ("A", _R2, 8)), CAGED),
+    ("NaCl", "B"): Rule((("A", 0.5, 4), ("B", _R2, 8)), CAGED),
+    # The O cubes are turned about their B-O axis by an angle that varies.
+    ("ABO3", "A"): Rule((("A", 1.0, 4), ("O", _R2, 8), ("B", _R3, 5)), STIFF),
+    ("ABO3", "B"): Rule((("A", _R3, 5), ("O", 0.5, 4)), STIFF),
+    # Three of the four spheres: two (any pair) could be met by chance.
+    ("ABO3", "O"): Rule((("A", _R2, 3), ("B", 0.5, 1), ("O", _R2, 5)), STIFF, spin_axis=0),
+}
 
 
 @dataclass(frozen=True)
@@ -94,126 +109,271 @@ class Template:
     Attributes:
         label: crystal.
         kind: global number of this site among all templates.
+        role: the same number for the same site of every variant of a crystal.
         species: species of the particle in the middle.
         vectors: (T, 3) neighbour places.
         neighbour_species: (T,).
         neighbour_kind: (T,) global number of the site that sits there.
+        neighbour_turn: (T, 3, 3) rotation g: a neighbour's own template frame is F g if this one's is F.
         shell: (T,) index of the coordination shell.
         need: (shells,) least number of places to be occupied in each.
-        seed: the two places of the first shell that fix the frame.
+        seed_species: species of the shell that gives first frames.
+        seed_distances: of the places of that shell, in a.
+        seed_pairs: (P, 2, 3) pairs of directions in that shell, one for each way that two neighbours under the same
+            angle may be met.
         nearest: nearest-neighbour distance of the crystal.
+        complete: radius within which every place of the crystal is a place of the template, and some more.
+        group: rotations of the crystal's system, (G, 3, 3).
+        stretch: least and largest factor on the third axis.
         aligned: whether the cube in the middle must lie along the axes.
         spin_axis: crystal axis about which a cube in the middle may be turned, or None.
         empty: radius within which fewer than four particles of the other species may be.
         lindemann: largest rms displacement, in nearest-neighbour distances.
+        strangers: most particles between the places, over the number of places.
     """
 
     label: str
     kind: int
+    role: int
     species: int
     vectors: FloatArray
-    neighbour_species: NDArray[np.int64]
-    neighbour_kind: NDArray[np.int64]
-    shell: NDArray[np.int64]
-    need: NDArray[np.int64]
-    seed: tuple[int, int]
+    neighbour_species: IntArray
+    neighbour_kind: IntArray
+    neighbour_turn: FloatArray
+    shell: IntArray
+    need: IntArray
+    seed_species: int
+    seed_distances: FloatArray
+    seed_pairs: FloatArray
     nearest: float
+    complete: float
+    group: FloatArray
+    stretch: tuple[float, float]
     aligned: bool
     spin_axis: int | None
     empty: float
     lindemann: float
+    strangers: float
 
 
-_R2, _R3 = np.sqrt(0.5), np.sqrt(0.75)
+def _labels() -> tuple[str, ...]:
+    return tuple(name for name in BINARY if name not in _LEFT_OUT)
 
-# ``need`` is two thirds of a shell, rounded down (a particle beside one or two vacancies, or on the face of a
-# grain, keeps its label); the brief exceptions are explained. Chance fills a place with probability rho 4/3 pi r^3
-# = 0.13 for cubes at random among ABO3 spheres (r = 0.2 a), so two thirds of a shell is far outside of chance.
-CELLS: tuple[Cell, ...] = (
-    Cell(
-        label="SC",
-        # 5 of the 12 second neighbours are what a cube on the edge of a crystallite has. CsCl and CuAu have a simple
-        # cubic lattice of cubes too, but a sphere in every body centre (0.866 a, 0.84 a): fewer than four spheres
-        # within 0.93 a = (0.866 + 1) / 2 excludes them and leaves spheres that touch a face of the crystallite.
-        sites=(Site(CUBE, (0, 0, 0), (Shell(0, 1.0, 4), Shell(0, float(np.sqrt(2)), 5)), empty=0.93),),
-        basis=((0, (0, 0, 0)),),
-        nearest=1.0,
-        aligned=True,
-        lindemann=LOOSE,
-    ),
-    Cell(
-        label="NaCl",
-        sites=(
-            Site(SPHERE, (0, 0, 0), (Shell(1, 0.5, 4), Shell(0, _R2, 8))),
-            Site(CUBE, (0.5, 0, 0), (Shell(0, 0.5, 4), Shell(1, _R2, 8))),
-        ),
-        basis=tuple(
-            (kind, ((x + kind) / 2, y / 2, z / 2))
-            for kind in (0, 1)
-            for x, y, z in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0))
-        ),
-        nearest=0.5,
-        aligned=False,  # in the octahedral hole of small gamma the cubes turn
-        lindemann=CAGED,
-    ),
-    Cell(
-        label="ABO3",
-        sites=(
-            Site(SPHERE, (0, 0, 0), (Shell(0, 1.0, 4), Shell(2, _R2, 8), Shell(1, _R3, 5))),
-            Site(CUBE, (0.5, 0.5, 0.5), (Shell(0, _R3, 5), Shell(2, 0.5, 4)), seed_cosine=1 / 3),
-            # Three of the four spheres: two (any pair) could be met by chance.
-            Site(CUBE, (0.5, 0.5, 0), (Shell(0, _R2, 3), Shell(1, 0.5, 1), Shell(2, _R2, 5)), spin_axis=2),
-        ),
-        basis=((0, (0, 0, 0)), (1, (0.5, 0.5, 0.5)), (2, (0.5, 0.5, 0)), (2, (0.5, 0, 0.5)), (2, (0, 0.5, 0.5))),
-        nearest=0.5,
-        aligned=False,  # the O cubes are turned about their B-O axis by an angle that varies
-        lindemann=STIFF,
-    ),
-)
 
 #: Labels in the order of all tables; the last is what matches nothing.
-LABELS = (*(cell.label for cell in CELLS), "disordered")
+LABELS = (*_labels(), "disordered")
+
+
+def rotations(system: str) -> FloatArray:
+    """(G, 3, 3) rotations of a crystal system: 24 cubic, 8 tetragonal, 12 hexagonal; c along z."""
+    if system == "cubic":
+        return CUBE_GROUP
+    if system == "tetragonal":
+        return CUBE_GROUP[np.abs(CUBE_GROUP[:, 2, 2]) > 0.5]
+    angles = np.arange(6) * np.pi / 3
+    cos, sin, none = np.cos(angles), np.sin(angles), np.zeros(6)
+    turns = np.stack([cos, -sin, none, sin, cos, none, none, none, none + 1], axis=-1).reshape(6, 3, 3)
+    return np.concatenate([turns, turns @ np.diag([1.0, -1.0, -1.0])])
 
 
 @cache
 def templates() -> tuple[Template, ...]:
     """All templates, numbered by ``kind`` in this order."""
     result: list[Template] = []
-    for cell in CELLS:
+    for label in LABELS[:-1]:
         first = len(result)
-        result += [_template(cell, index, first) for index in range(len(cell.sites))]
+        for values in VARIANTS.get(label, ({},)):
+            result += _Crystal(label, values).templates(len(result), first)
     return tuple(result)
 
 
-def _template(cell: Cell, index: int, first: int) -> Template:
-    site = cell.sites[index]
-    images = np.array([(i, j, k) for i in range(-2, 3) for j in range(-2, 3) for k in range(-2, 3)], dtype=float)
-    vectors, kinds, shells = [], [], []
-    for number, shell in enumerate(site.shells):
-        for kind, position in cell.basis:
-            if kind != shell.kind:
+class _Crystal:
+    """A perfect crystal with who sits where around each site of its cell."""
+
+    def __init__(self, label: str, values: dict[str, float]) -> None:
+        self.entry = STRUCTURES[label]
+        angles = {p.name: p.low for p in self.entry.parameters if p.name.endswith("_deg")}
+        crystal = crystals_at(self.entry, Sizes(1.0, 0.0), angles | values)  # sizes do not move sites
+        self.lattice, self.positions = crystal.lattice[0], crystal.positions[0]
+        self.names = [site.name for site in self.entry.sites]
+        self.species = np.array([CUBE if site.species == "cube" else SPHERE for site in self.entry.sites])
+        self.group = rotations(self.entry.system)
+        low, high = STRETCH.get(label, (1.0, 1.0))
+        ratio = values.get(C_OVER_A, 1.0)
+        self.stretch = (low / ratio, high / ratio) if high > low else (1.0, 1.0)
+        self.around = [self._around(i) for i in range(len(self.positions))]
+        self.kinds, self.turns = self._classes()
+
+    def _around(self, site: int) -> tuple[FloatArray, IntArray]:
+        """Vectors to all within 1.6 a, nearest first, and the numbers of their sites in the cell."""
+        images = np.array(list(itertools.product(range(-4, 5), repeat=3))) @ self.lattice
+        vectors = (self.positions[None] - self.positions[site] + images[:, None]).reshape(-1, 3)
+        sites = np.tile(np.arange(len(self.positions)), len(images))
+        lengths = np.linalg.norm(vectors, axis=1)
+        order = np.argsort(lengths, kind="stable")
+        order = order[(lengths[order] > 1e-6) & (lengths[order] < 2.1)]
+        return vectors[order], sites[order]
+
+    def _turned(self, one: int, other: int) -> list[FloatArray]:
+        """Rotations that take the neighbourhood of one site to that of another."""
+        if self.species[one] != self.species[other]:
+            return []
+        (mine, my), (theirs, their) = (
+            (v[:60], self.species[s[:60]]) for v, s in (self.around[one], self.around[other])
+        )
+        # Whole shells only: those shorter than the last one of the sixty.
+        reach = np.linalg.norm(mine[-1]) - 1e-6
+        keep = np.linalg.norm(mine, axis=1) < reach
+        found = []
+        for g in self.group:
+            apart = np.linalg.norm((mine[keep] @ g.T)[:, None] - theirs[None], axis=-1) < 1e-6
+            if (apart & (my[keep][:, None] == their[None])).any(axis=1).all():
+                found.append(g)
+        return found
+
+    def _classes(self) -> tuple[list[int], list[FloatArray]]:
+        """First equivalent site of each site, and the rotation from that one's neighbourhood to its own."""
+        kinds: list[int] = []
+        turns: list[FloatArray] = []
+        for site in range(len(self.positions)):
+            for other in dict.fromkeys([*kinds, site]):
+                found = self._turned(other, site)
+                if found:
+                    kinds.append(other)
+                    turns.append(found[0])
+                    break
+        return kinds, turns
+
+    def templates(self, first: int, roles: int) -> list[Template]:
+        """One for each inequivalent site, numbered from ``first``."""
+        chosen = list(dict.fromkeys(self.kinds))
+        number = {site: first + k for k, site in enumerate(chosen)}
+        return [self._template(site, number, roles + k) for k, site in enumerate(chosen)]
+
+    def _template(self, site: int, number: dict[int, int], role: int) -> Template:
+        rule = RULES.get((self.entry.name, self.names[site]))
+        rows, shell, need, complete = self._places(site, rule)
+        vectors, sites = self.around[site]
+        vectors, sites = vectors[rows], sites[rows]
+        seed_species, seed_distances, seed_pairs = self._seeds(site, vectors, self.species[sites])
+        return Template(
+            label=self.entry.name,
+            kind=number[site],
+            role=role,
+            species=int(self.species[site]),
+            vectors=vectors,
+            neighbour_species=self.species[sites],
+            neighbour_kind=np.array([number[self.kinds[s]] for s in sites]),
+            neighbour_turn=np.array([self.turns[s] for s in sites]),
+            shell=shell,
+            need=need,
+            seed_species=seed_species,
+            seed_distances=seed_distances,
+            seed_pairs=seed_pairs,
+            nearest=min(float(np.linalg.norm(v[0])) for v, _ in self.around),
+            complete=complete,
+            group=self.group,
+            stretch=self.stretch,
+            aligned=rule.aligned if rule else False,
+            spin_axis=rule.spin_axis if rule else None,
+            empty=rule.empty if rule else 0.0,
+            lindemann=rule.lindemann if rule else STIFF,
+            strangers=np.inf if rule else STRANGERS[len(set(self.species.tolist())) == 1],
+        )
+
+    def _shells(self, site: int) -> list[IntArray]:
+        """Places by distance and name of the site, nearest first; nearly equal distances are one shell."""
+        vectors, sites = self.around[site]
+        lengths = np.linalg.norm(vectors, axis=1)
+        result: list[list[int]] = []
+        for k in range(len(sites)):
+            for shell in reversed(result):
+                same = self.names[sites[shell[0]]] == self.names[sites[k]]
+                if same and lengths[k] < (_MERGED if self.entry.parameters else 1.001) * lengths[shell[0]]:
+                    shell.append(k)
+                    break
+            else:
+                result.append([k])
+        return [np.array(shell) for shell in result]
+
+    def _places(self, site: int, rule: Rule | None) -> tuple[IntArray, IntArray, IntArray, float]:
+        """Rows of the neighbours that are places, their shells, the needs, and how far the list is complete."""
+        vectors, sites = self.around[site]
+        lengths = np.linalg.norm(vectors, axis=1)
+        shells = self._shells(site)
+        if rule:
+            chosen = [
+                next(s for s in shells if self.names[sites[s[0]]] == name and abs(lengths[s[0]] - distance) < 1e-6)
+                for name, distance, _ in rule.shells
+            ]
+            need = [number for _, _, number in rule.shells]
+        else:
+            chosen = self._nearest_shells(shells, self.species[sites])
+            # Second shells tell fcc, hcp and bcc apart by their places, not by being full.
+            pure = len(set(self.species.tolist())) == 1
+            need = [len(s) // 2 if pure and s is not chosen[0] else 2 * len(s) // 3 for s in chosen]
+        rows = np.concatenate(chosen)
+        left = np.setdiff1d(np.arange(len(lengths)), rows)
+        nearest_left = lengths[left[0]]
+        inside = lengths[rows][lengths[rows] < nearest_left].max()
+        complete = float(inside + 0.4 * (nearest_left - inside))
+        shell = np.repeat(np.arange(len(chosen)), [len(s) for s in chosen])
+        return rows, shell, np.array(need), complete
+
+    def _nearest_shells(self, shells: Sequence[IntArray], species: IntArray) -> list[IntArray]:
+        pure = len(set(self.species.tolist())) == 1
+        most = MOST_PLACES[pure]
+        chosen: list[IntArray] = []
+        counts = [0, 0]
+        for shell in shells:
+            kind = int(species[shell[0]])
+            if sum(counts) >= LEAST_PLACES[pure] and (pure or min(counts) >= _LEAST_OF_EACH):
+                break
+            if counts[kind] + len(shell) > most[kind]:
+                if pure:
+                    break
                 continue
-            offsets = np.array(position) - site.position + images
-            found = offsets[np.abs(np.linalg.norm(offsets, axis=1) - shell.distance) < 1e-6]
-            vectors += list(found)
-            kinds += [kind] * len(found)
-            shells += [number] * len(found)
-    places = np.array(vectors)
-    seeds = places[np.array(shells) == 0]
-    cosines = seeds[1:] @ seeds[0] / (seeds[0] @ seeds[0])
-    return Template(
-        label=cell.label,
-        kind=first + index,
-        species=site.species,
-        vectors=places,
-        neighbour_species=np.array([cell.sites[k].species for k in kinds]),
-        neighbour_kind=np.array(kinds) + first,
-        shell=np.array(shells),
-        need=np.array([shell.need for shell in site.shells]),
-        seed=(0, 1 + int(np.abs(cosines - site.seed_cosine).argmin())),
-        nearest=cell.nearest,
-        aligned=cell.aligned,
-        spin_axis=site.spin_axis,
-        empty=site.empty,
-        lindemann=cell.lindemann,
-    )
+            counts[kind] += len(shell)
+            chosen.append(shell)
+        return chosen
+
+    def _seeds(self, site: int, vectors: FloatArray, species: IntArray) -> tuple[int, FloatArray, FloatArray]:
+        """The first shell of cubes or of spheres with the fewest kinds of pairs, then the widest apart."""
+        stabiliser = self._turned(site, site)
+        best: tuple[tuple[float, float], int, FloatArray, FloatArray] | None = None
+        for kind in np.unique(species):
+            lengths = np.linalg.norm(vectors, axis=1)
+            of_kind = np.flatnonzero(species == kind)
+            near = lengths[of_kind].min()
+            spread = 1.15 if self.entry.parameters else 1.01
+            first = of_kind[lengths[of_kind] < spread * near]
+            if len(first) < 3:
+                continue
+            for pairs in _pairs(vectors[first], stabiliser):
+                apart = float(np.linalg.norm(pairs[0, 0] - pairs[0, 1])) * near
+                key = (float(len(pairs)), -apart)
+                if best is None or key < best[0]:
+                    best = (key, int(kind), lengths[first], pairs)
+        if best is None:
+            raise ValueError(f"{self.entry.name}: no shell of {self.names[site]} fixes a frame")
+        return best[1], best[2], best[3]
+
+
+def _pairs(places: FloatArray, stabiliser: Sequence[FloatArray]) -> list[FloatArray]:
+    """For each angle of 40 to 140 degrees: one pair of directions of every orbit under the site's rotations."""
+    units = places / np.linalg.norm(places, axis=1, keepdims=True)
+    angles = np.degrees(np.arccos(np.clip(units @ units.T, -1, 1)))
+    found = []
+    usable = (angles > 40) & (angles < 140)
+    for angle in np.unique(np.round(angles[usable], 3)):
+        waiting = {(int(i), int(j)) for i, j in np.argwhere(np.abs(angles - angle) < 0.01)}
+        orbits = []
+        for i, j in sorted(waiting):
+            if (i, j) not in waiting:
+                continue
+            orbits.append((units[i], units[j]))
+            for g in stabiliser:
+                image = [int(np.linalg.norm(places - g @ places[k], axis=1).argmin()) for k in (i, j)]
+                waiting.discard((image[0], image[1]))
+        found.append(np.array(orbits))
+    return found

@@ -47,6 +47,43 @@ def nearest_rotation(square: FloatArray) -> FloatArray:
     return cast(FloatArray, u @ vt)
 
 
+def polar_rotation(square: FloatArray, rounds: int = 12) -> FloatArray:
+    """The same as :func:`nearest_rotation` where det A > 0, by Newton's iteration X <- (X + X^-T)/2, which is faster.
+
+    It converges quadratically; matrices of which it does not converge (nearly singular, or a mirror) take the SVD.
+
+    Args:
+        square: (n, 3, 3).
+        rounds: most iterations.
+
+    Returns:
+        (n, 3, 3).
+    """
+    norm = np.sqrt((square**2).sum(axis=(1, 2)))
+    current = square * (np.sqrt(3.0) / np.where(norm > 0, norm, 1.0))[:, None, None]
+    for _ in range(rounds):
+        a, b, c = current[:, :, 0], current[:, :, 1], current[:, :, 2]
+        # Columns of the cofactor matrix det(X) X^-T.
+        cofactors = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)], axis=-1)
+        determinant = (a * cofactors[:, :, 0]).sum(axis=1)
+        safe = np.where(determinant > 1e-9, determinant, 1.0)
+        following = 0.5 * (current + cofactors / safe[:, None, None])
+        change = np.abs(following - current).max(initial=0.0)
+        current = following
+        if change < 1e-7:
+            break
+    error = np.abs(np.swapaxes(current, 1, 2) @ current - np.eye(3)).max(axis=(1, 2), initial=0.0)
+    bad = ~((error < 1e-6) & (np.linalg.det(current) > 0))
+    if bad.any():
+        current[bad] = nearest_rotation(np.where(np.isfinite(square[bad]), square[bad], 0.0))
+    return np.asarray(current)
+
+
+def _cross(u: FloatArray, v: FloatArray) -> FloatArray:
+    # np.cross takes several times as long.
+    return np.stack([u[:, i - 2] * v[:, i - 1] - u[:, i - 1] * v[:, i - 2] for i in (0, 1, 2)], axis=1)
+
+
 def _group() -> FloatArray:
     elements = []
     for order in itertools.permutations(range(3)):
@@ -114,8 +151,11 @@ def mean_frame(frames: FloatArray) -> FloatArray:
     # A spread of starts: one of them lies in the basin of any grain that holds an eighth of the particles.
     starts = frames[np.unique(np.linspace(0, len(frames) - 1, 16).astype(int))]
     ends = climb(frames, starts)
-    scores = np.einsum("nia,sik->snak", frames, ends) ** 4
-    return cast(FloatArray, ends[scores.sum(axis=(1, 2, 3)).argmax()])
+    columns = np.swapaxes(ends, 1, 2).reshape(-1, 3)
+    pairs = (columns[:, :, None] * columns[:, None, :]).reshape(-1, 9)
+    # x x x x : M = (x x) : M : (x x) with the fourth moments M, so that no loop over the frames is needed.
+    scores = ((pairs @ fourth_moments(frames).reshape(9, 9)) * pairs).sum(axis=1).reshape(-1, 3).sum(axis=1)
+    return cast(FloatArray, ends[scores.argmax()])
 
 
 def climb(frames: FloatArray, starts: FloatArray, rounds: int = 100, tolerance: float = 1e-7) -> FloatArray:

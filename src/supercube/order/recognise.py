@@ -1,0 +1,208 @@
+"""Which crystal each particle belongs to: growth of regions, and the gates that a particle passes to stay in one.
+
+Each particle's neighbourhood is fitted with the sites of the reference crystals (:mod:`.references`, :mod:`.matching`),
+from seeds outwards (:mod:`.regions`). A particle then passes four gates, per site:
+
+1. *shape*: every coordination shell is filled as far as the template needs, few strangers are between the places, the
+   particle itself sits on its site, and (SC only) the cube lies along the fitted crystal axes;
+2. *rest*: over the frames it stays near its own mean position;
+3. *stiffness*: the rms displacement of the cubes, and of the spheres, from their fitted places, averaged over the
+   neighbourhood, is below a Lindemann ratio: momentary positions of a molten sublattice fail here;
+4. *agreement*: at least half of the neighbours it found are candidates for the sites that the template puts there,
+   with the same crystal axes.
+
+Only ratios of lengths enter, so scaling all coordinates changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaincinv
+
+from ..configuration import Configuration
+from .matching import CHUNK, PARAMETERS
+from .motion import Motion, average
+from .neighbours import Neighbours, neighbours_by_species
+from .references import CUBE, LOOSE, SPHERE, Template, templates
+from .regions import Regions, grown
+from .symmetry import matrices
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+#: A particle whose rms distance from its mean position is above this, in nearest-neighbour distances, left its place:
+#: the softest crystal's limit. Candidates for ABO3 and NaCl must stay below their own limits (:mod:`.references`).
+LINDEMANN = LOOSE
+#: A particle that is ever this far from its mean position, in nearest-neighbour distances, hopped. One that spends the
+#: share f of the frames at the next place, one distance d away, reaches max(f, 1 - f) d and has an rms of
+#: sqrt(f (1 - f)) d: above 0.46 d, hence over LINDEMANN, whenever it stays below 0.7 d. Vibrations reach 0.26
+#: (ABO3), and in SC at the limit of LINDEMANN 0.7 is 4.5 standard deviations.
+HOP = 0.7
+#: Probability that a particle vibrating at the Lindemann limit is taken for mobile because of few frames.
+MOBILE_FALSE_ALARM = 0.01
+#: Largest angle between the crystal axes of neighbours, in degrees: fits to 14-26 particles at the Lindemann limit
+#: scatter by 2-4 degrees; larger angles are grain boundaries.
+GRAIN = 12.0
+#: Least share of the neighbours found that must agree; below one half, the other side has the majority.
+AGREEMENT = 0.5
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """Which particle belongs to what, and what was found on the way.
+
+    Attributes:
+        motion: over the frames; ``motion.mean`` is the configuration that was fitted.
+        is_cube: (N,).
+        cubes: (N, 3, 3) axes of the cubes as columns (those of the spheres mean nothing), None if unknown.
+        near: neighbours of each species (cubes, spheres).
+        unit: length that the neighbours' vectors and the regions' scales are in units of.
+        mobile: (N,) particles that left their places over the frames.
+        regions: template, pose and neighbours of every particle that belongs to a crystal.
+    """
+
+    motion: Motion
+    is_cube: BoolArray
+    cubes: FloatArray | None
+    near: Sequence[Neighbours]
+    unit: float
+    mobile: BoolArray
+    regions: Regions
+
+    @property
+    def labels(self) -> NDArray[np.str_]:
+        """(N,) label of each particle."""
+        return np.array([t.label for t in templates()] + ["disordered"])[self.regions.kind]
+
+
+def recognise(frames: Sequence[Configuration], oriented: bool = True) -> Recognition:
+    """Crystal of every particle of checked frames.
+
+    Args:
+        frames: of one run in order of time.
+        oriented: whether the orientations of cubes are known; if not, no crystal asks for any.
+    """
+    motion = average(frames)
+    last = motion.mean
+    is_cube = last.is_species("cube")
+    cubes = None
+    if oriented:
+        cubes = matrices(last.orientations / np.linalg.norm(last.orientations, axis=1, keepdims=True))
+    *near, unit = neighbours_by_species(last.positions, last.box, is_cube)
+    mobile = _mobile(motion, near, unit)
+    regions = grown(near, is_cube, ~mobile, cubes, partial(_kept, motion, mobile, unit))
+    return Recognition(motion, is_cube, cubes, near, unit, mobile, regions)
+
+
+def _mobile(motion: Motion, neighbours: Sequence[Neighbours], unit: float) -> BoolArray:
+    """(N,) particles that strayed: rms above LINDEMANN or largest distance above HOP, in neighbour distances.
+
+    The neighbour distance is that of the two nearest particles around the mean position, on average.
+    """
+    if motion.frames == 1:
+        return np.zeros(len(motion.squared), dtype=bool)
+    distances = unit * np.sqrt(np.concatenate([near.squares[:, :2] for near in neighbours], axis=1))
+    distance = np.sort(distances, axis=1)[:, :2].mean(axis=1)
+    strayed = motion.squared > LINDEMANN**2 * _allowance(motion.frames) * distance**2
+    return np.asarray(strayed | (motion.largest > HOP * distance), dtype=bool)
+
+
+def _allowance(frames: int) -> float:
+    """Factor on a mean square of few frames that all but MOBILE_FALSE_ALARM of the particles at the limit pass.
+
+    Formula: chi2 quantile over its degrees of freedom, 3 (frames - 1).
+    """
+    freedom = 3 * (frames - 1)
+    # The chi-square quantile without scipy.stats, whose import alone takes 40 MB.
+    return 2.0 * float(gammaincinv(freedom / 2.0, 1.0 - MOBILE_FALSE_ALARM)) / freedom
+
+
+def _kept(motion: Motion, mobile: BoolArray, unit: float, found: Regions) -> BoolArray:
+    """(N,) particles that pass the gates of rest, stiffness and agreement."""
+    kind = found.kind
+    if motion.frames > 1:
+        limit = np.array([t.lindemann * t.nearest for t in templates()])[kind] * found.pose.scale * unit
+        kind = np.where(motion.squared < _allowance(motion.frames) * limit**2, kind, -1)
+    kind = np.where(_stiff(replace(found, kind=kind), motion, mobile, unit), kind, -1)
+    return np.asarray((kind >= 0) & (_agreement(replace(found, kind=kind)) >= AGREEMENT))
+
+
+def _roles() -> IntArray:
+    return np.array([site.role for site in templates()] + [-1])
+
+
+def _rows_of(found: Regions) -> Iterator[tuple[Template, IntArray, NDArray[np.int32]]]:
+    """Templates with some of the particles that belong to them, and those in their places."""
+    for site in templates():
+        rows = np.flatnonzero(found.kind == site.kind)
+        for start in range(0, len(rows), CHUNK):
+            some: IntArray = rows[start : start + CHUNK]
+            yield site, some, found.neighbour[some, : len(site.vectors)]
+
+
+def _stiff(found: Regions, motion: Motion, mobile: BoolArray, unit: float) -> BoolArray:
+    """(N,) whether the rms displacement around each particle is below ``lindemann``, for each species.
+
+    Formula: sum over the particle and its neighbours on their places of their fits' squared residuals, corrected for
+    the fitted parameters by 3 M/(3 M - 7) with M particles, plus the squared fluctuations over the frames; divided by
+    the number of residuals. One fit scatters by ~15 %, the neighbourhood by ~5 %.
+    """
+    # Per particle and species: sum of squares and how many. The last row is nobody's.
+    n = len(mobile)
+    sums, counts = np.zeros((n + 1, 2)), np.zeros((n + 1, 2))
+    for site, rows, neighbour in _rows_of(found):
+        filled = neighbour >= 0
+        m = filled.sum(axis=1) + 1
+        # Mobile particles are out already; a single hopper must not weigh on all who stay.
+        calm = filled & ~mobile[neighbour]
+        correction = 3 * m / np.maximum(3 * m - PARAMETERS, 1)
+        length = (site.nearest * unit * found.pose.scale[rows]) ** 2
+        moved = motion.squared[neighbour] / length[:, None] if motion.frames > 1 else 0.0
+        squares = np.where(calm, found.squared[rows, : len(site.vectors)] * correction[:, None] + moved, 0.0)
+        for species in (CUBE, SPHERE):
+            columns = site.neighbour_species == species
+            sums[rows, species] = squares[:, columns].sum(axis=1)
+            counts[rows, species] = calm[:, columns].sum(axis=1)
+        sums[rows, site.species] += found.own[rows] * correction + motion.squared[rows] / length
+        counts[rows, site.species] += 1
+    result = np.zeros(n, dtype=bool)
+    roles = _roles()
+    for site, rows, neighbour in _rows_of(found):
+        used = (neighbour >= 0) & (roles[found.kind[neighbour]] == roles[site.neighbour_kind])
+        near = np.where(used, neighbour, n)
+        total = sums[rows] + sums[near].sum(axis=1)
+        number = counts[rows] + counts[near].sum(axis=1)
+        result[rows] = (total <= site.lindemann**2 * number).all(axis=1)
+    return result
+
+
+def _agreement(found: Regions) -> FloatArray:
+    """(N,) share of the neighbours found that are on the sites of their places, with the same crystal axes."""
+    share = np.zeros(len(found.kind))
+    roles = _roles()
+    for site, rows, neighbour in _rows_of(found):
+        filled = neighbour >= 0
+        agree = filled & (roles[found.kind[neighbour]] == roles[site.neighbour_kind])
+        i, t = np.nonzero(agree)
+        expected = found.pose.frame[rows[i]] @ site.neighbour_turn[t]
+        agree[i, t] = _within(expected, found.pose.frame[neighbour[i, t]], site.group, GRAIN)
+        share[rows] = agree.sum(axis=1) / np.maximum(filled.sum(axis=1), 1)
+    return share
+
+
+def _within(first: FloatArray, second: FloatArray, group: FloatArray, degrees: float) -> BoolArray:
+    """(n,) whether the smallest angle between two frames, over a crystal's rotations, is below a limit."""
+    least = 1 + 2 * np.cos(np.radians(degrees))
+    # Regions that grew from one seed need no symmetry.
+    result = np.einsum("nij,nij->n", first, second) > least
+    rest = np.flatnonzero(~result)
+    if len(rest):
+        relative = np.swapaxes(first[rest], 1, 2) @ second[rest]
+        result[rest] = np.einsum("nij,gji->ng", relative, group).max(axis=1) > least
+    return np.asarray(result)
