@@ -202,13 +202,13 @@ def test_a_few_vacancies_cost_nobody_else_the_label(name):
     assert classify(only(c, keep)).fractions[name] >= 0.98
 
 
-def test_sc_cube_without_three_neighbours_is_disordered():
+def test_sc_cube_without_more_than_half_of_its_neighbours_is_disordered():
     c = crystal("SC", 5)
     middle = 62
     d = np.linalg.norm(c.minimum_image(c.positions - c.positions[middle]), axis=1)
     neighbours = np.flatnonzero(np.isclose(d, 1.0))
     assert len(neighbours) == 6
-    for missing, label in ((2, "SC"), (3, "disordered")):
+    for missing, label in ((3, "SC"), (4, "disordered")):
         keep = np.ones(len(c), dtype=bool)
         keep[neighbours[:missing]] = False
         assert classify(only(c, keep)).labels[middle - (neighbours[:missing] < middle).sum()] == label

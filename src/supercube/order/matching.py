@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .limits import LIMITS, Limits
 from .neighbours import Neighbours
 from .references import CUBE, SPHERE, Template
 from .symmetry import polar_rotation
@@ -24,6 +25,9 @@ IntArray = NDArray[np.int64]
 #: the crystal. Below 0.5, so that no particle can occupy two places; a thermal ABO3 crystal at its worst (rms 0.126 of
 #: that distance, 0.073 per component) leaves a place at 0.4 = 5.5 sigma.
 CAPTURE = 0.40
+#: Standard deviations per component, in nearest-neighbour distances: of particles spread evenly over the capture
+#: radius, and the one below which fits count as equally sharp.
+EVEN, SHARP = CAPTURE / 5**0.5, 0.05
 #: Particles at a time: keeps the largest temporary below ~20 MB, which a processor's cache partly holds.
 CHUNK = 2048
 #: Fits start from the pairs made by this many nearest neighbours of the seed shell; after one round the best is kept.
@@ -106,28 +110,47 @@ def joined(parts: Sequence[Match]) -> Match:
     )
 
 
-def match(template: Template, neighbours: Sequence[Neighbours], rows: IntArray) -> Match:
+def match(template: Template, neighbours: Sequence[Neighbours], rows: IntArray, limits: Limits = LIMITS) -> Match:
     """Fit a template to particles of which nothing is known yet.
 
     Args:
         template: the site to look for.
         neighbours: per species, as :func:`neighbours_by_species` returns them.
         rows: (n,) the particles, of the template's species.
+        limits: between crystal and disorder.
     """
-    parts = [_searched(template, neighbours, rows[k : k + CHUNK // 4]) for k in range(0, len(rows), CHUNK // 4)]
-    return joined(parts) if parts else _searched(template, neighbours, rows)
+    parts = [_searched(template, neighbours, rows[k : k + CHUNK // 4], limits) for k in range(0, len(rows), CHUNK // 4)]
+    return joined(parts) if parts else _searched(template, neighbours, rows, limits)
 
 
-def refined(template: Template, neighbours: Sequence[Neighbours], rows: IntArray, pose: Pose, rounds: int) -> Match:
-    """Fit a template to particles from where it is expected, by some assign-and-fit rounds."""
+def refined(
+    template: Template,
+    neighbours: Sequence[Neighbours],
+    rows: IntArray,
+    pose: Pose,
+    share: float,
+    limits: Limits = LIMITS,
+) -> Match:
+    """Fit a template to particles from where it is expected, by one round of assigning and fitting.
+
+    Args:
+        template: the site.
+        neighbours: per species.
+        rows: (n,) the particles.
+        pose: where it is expected.
+        share: least share of the places of each shell that must be filled.
+        limits: the others.
+    """
     parts = []
     for start in range(0, max(len(rows), 1), CHUNK):
         chunk = slice(start, start + CHUNK)
-        parts.append(_refined(template, neighbours, rows[chunk], pose_of(pose, np.arange(len(rows))[chunk]), rounds))
+        parts.append(
+            _refined(template, neighbours, rows[chunk], pose_of(pose, np.arange(len(rows))[chunk]), 1, share, limits)
+        )
     return joined(parts)
 
 
-def _searched(template: Template, neighbours: Sequence[Neighbours], rows: IntArray) -> Match:
+def _searched(template: Template, neighbours: Sequence[Neighbours], rows: IntArray, limits: Limits) -> Match:
     """The best of several starts for each particle."""
     which, pose = _starts(template, neighbours[template.seed_species], rows)
     quality = np.zeros(len(which))
@@ -136,7 +159,7 @@ def _searched(template: Template, neighbours: Sequence[Neighbours], rows: IntArr
         unit = CAPTURE * template.nearest * pose.scale
         quality = np.where(found >= 0, 1 - (distance / unit[:, None]) ** 2, 0.0).sum(axis=1)
         # The first assignments tell most starts as hopeless.
-        keep = (found >= 0).sum(axis=1) >= template.need.sum() / 2
+        keep = (found >= 0).sum(axis=1) >= limits.begin * len(template.vectors) / 2
         which, quality, pose = which[keep], quality[keep], pose_of(pose, keep)
         if not len(which):
             return _nothing(template, len(rows))
@@ -144,7 +167,7 @@ def _searched(template: Template, neighbours: Sequence[Neighbours], rows: IntArr
             pose = _procrustes(template, offsets[keep], found[keep] >= 0, pose)
     order = np.lexsort((-quality, which))
     best = order[np.unique(which[order], return_index=True)[1]]
-    result = _refined(template, neighbours, rows[which[best]], pose_of(pose, best), 2)
+    result = _refined(template, neighbours, rows[which[best]], pose_of(pose, best), 2, limits.begin, limits)
     return _spread(template, result, which[best], len(rows))
 
 
@@ -172,7 +195,15 @@ def _spread(template: Template, found: Match, which: IntArray, n: int) -> Match:
     return result
 
 
-def _refined(template: Template, neighbours: Sequence[Neighbours], rows: IntArray, pose: Pose, rounds: int) -> Match:
+def _refined(
+    template: Template,
+    neighbours: Sequence[Neighbours],
+    rows: IntArray,
+    pose: Pose,
+    rounds: int,
+    share: float,
+    limits: Limits,
+) -> Match:
     for _ in range(rounds):
         found, offsets, _ = _occupants(template, neighbours, rows, pose)
         pose = _procrustes(template, offsets, found >= 0, pose)
@@ -181,16 +212,21 @@ def _refined(template: Template, neighbours: Sequence[Neighbours], rows: IntArra
     unit = template.nearest * pose.scale
     squared = (np.where(filled, distance / unit[:, None], 0.0) ** 2).astype(np.float32)
     own = (pose.origin**2).sum(axis=1) / unit**2
-    counts = filled.astype(np.float32) @ (template.shell[:, None] == np.arange(len(template.need))).astype(np.float32)
+    variance = (squared.sum(axis=1) + own) / np.maximum(3.0 * filled.sum(axis=1) + 3.0 - PARAMETERS, 1.0)
+    shells = template.shell[:, None] == np.arange(template.shell.max() + 1)
+    counts = filled.astype(np.float32) @ shells.astype(np.float32)
+    # One vacancy must not cost a label, so a shell of one place may be empty.
+    size = shells.sum(axis=0)
+    need = share * np.where(size > 1, size, 0)
     strangers = _strangers(template, neighbours, rows, pose, filled)
     places = len(template.vectors)
-    fits = (counts >= template.need).all(axis=1) & (own < CAPTURE**2)
-    if np.isfinite(template.strangers):
-        fits &= strangers <= template.strangers * places
-        m = filled.sum(axis=1) + 1
-        fits &= squared.sum(axis=1) + own <= (ONE_FIT * template.lindemann) ** 2 * np.maximum(m - PARAMETERS / 3, 0.0)
-    quality = np.where(filled, 1 - squared / CAPTURE**2, 0.0).sum(axis=1) - strangers
-    return Match(fits, pose, found, squared, own, quality / places)
+    fits = (counts >= need).all(axis=1) & (own < CAPTURE**2)
+    if template.strict:
+        fits &= strangers <= limits.strangers * places
+        fits &= 3.0 * variance <= (ONE_FIT * limits.stiffness * template.lindemann) ** 2
+    gain = 0.5 * np.log(EVEN**2 / np.clip(variance, SHARP**2, EVEN**2)) / np.log(EVEN / SHARP)
+    quality = (gain * filled.sum(axis=1) - strangers) / places
+    return Match(fits, pose, found, squared, own, quality)
 
 
 def _strangers(

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
 from ..configuration import Configuration
+from .limits import LIMITS, Limits
 from .matching import CHUNK, PARAMETERS
 from .motion import Motion, average
 from .neighbours import Neighbours, neighbours_by_species
@@ -49,8 +50,6 @@ MOBILE_FALSE_ALARM = 0.01
 #: Largest angle between the crystal axes of neighbours, in degrees: fits to 14-26 particles at the Lindemann limit
 #: scatter by 2-4 degrees; larger angles are grain boundaries.
 GRAIN = 12.0
-#: Least share of the neighbours found that must agree; below one half, the other side has the majority.
-AGREEMENT = 0.5
 
 
 @dataclass(frozen=True)
@@ -81,12 +80,13 @@ class Recognition:
         return np.array([t.label for t in templates()] + ["disordered"])[self.regions.kind]
 
 
-def recognise(frames: Sequence[Configuration], oriented: bool = True) -> Recognition:
+def recognise(frames: Sequence[Configuration], oriented: bool = True, limits: Limits = LIMITS) -> Recognition:
     """Crystal of every particle of checked frames.
 
     Args:
         frames: of one run in order of time.
         oriented: whether the orientations of cubes are known; if not, no crystal asks for any.
+        limits: between crystal and disorder.
     """
     motion = average(frames)
     last = motion.mean
@@ -96,7 +96,7 @@ def recognise(frames: Sequence[Configuration], oriented: bool = True) -> Recogni
         cubes = matrices(last.orientations / np.linalg.norm(last.orientations, axis=1, keepdims=True))
     *near, unit = neighbours_by_species(last.positions, last.box, is_cube)
     mobile = _mobile(motion, near, unit)
-    regions = grown(near, is_cube, ~mobile, cubes, partial(_kept, motion, mobile, unit))
+    regions = grown(near, is_cube, ~mobile, cubes, partial(_kept, motion, mobile, unit, limits), limits)
     return Recognition(motion, is_cube, cubes, near, unit, mobile, regions)
 
 
@@ -123,14 +123,15 @@ def _allowance(frames: int) -> float:
     return 2.0 * float(gammaincinv(freedom / 2.0, 1.0 - MOBILE_FALSE_ALARM)) / freedom
 
 
-def _kept(motion: Motion, mobile: BoolArray, unit: float, found: Regions) -> BoolArray:
+def _kept(motion: Motion, mobile: BoolArray, unit: float, limits: Limits, found: Regions) -> BoolArray:
     """(N,) particles that pass the gates of rest, stiffness and agreement."""
     kind = found.kind
     if motion.frames > 1:
         limit = np.array([t.lindemann * t.nearest for t in templates()])[kind] * found.pose.scale * unit
+        limit *= limits.stiffness
         kind = np.where(motion.squared < _allowance(motion.frames) * limit**2, kind, -1)
-    kind = np.where(_stiff(replace(found, kind=kind), motion, mobile, unit), kind, -1)
-    return np.asarray((kind >= 0) & (_agreement(replace(found, kind=kind)) >= AGREEMENT))
+    kind = np.where(_stiff(replace(found, kind=kind), motion, mobile, unit, limits.stiffness), kind, -1)
+    return np.asarray((kind >= 0) & (_agreement(replace(found, kind=kind)) >= limits.agreement))
 
 
 def _roles() -> IntArray:
@@ -146,8 +147,8 @@ def _rows_of(found: Regions) -> Iterator[tuple[Template, IntArray, NDArray[np.in
             yield site, some, found.neighbour[some, : len(site.vectors)]
 
 
-def _stiff(found: Regions, motion: Motion, mobile: BoolArray, unit: float) -> BoolArray:
-    """(N,) whether the rms displacement around each particle is below ``lindemann``, for each species.
+def _stiff(found: Regions, motion: Motion, mobile: BoolArray, unit: float, factor: float) -> BoolArray:
+    """(N,) whether the rms displacement around each particle is below ``factor lindemann``, for each species.
 
     Formula: sum over the particle and its neighbours on their places of their fits' squared residuals, corrected for
     the fitted parameters by 3 M/(3 M - 7) with M particles, plus the squared fluctuations over the frames; divided by
@@ -178,7 +179,7 @@ def _stiff(found: Regions, motion: Motion, mobile: BoolArray, unit: float) -> Bo
         near = np.where(used, neighbour, n)
         total = sums[rows] + sums[near].sum(axis=1)
         number = counts[rows] + counts[near].sum(axis=1)
-        result[rows] = (total <= site.lindemann**2 * number).all(axis=1)
+        result[rows] = (total <= (factor * site.lindemann) ** 2 * number).all(axis=1)
     return result
 
 

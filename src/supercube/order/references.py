@@ -53,9 +53,6 @@ STRETCH: dict[str, tuple[float, float]] = {"CuAu": (0.775, 1.2), "AlB2": (0.8, 1
 LEAST_PLACES = {False: 14, True: 18}
 #: Most places of cubes and of spheres: as many neighbours as are looked at, less those that noise puts out of order.
 MOST_PLACES = {False: (25, 14), True: (0, 20)}
-#: Strangers (particles between the places, as far as the template is complete) over the number of places, in a mixture
-#: and in a crystal of one species: above this the crystal is another one. 10 % interstitials are 0.1-0.2 on average.
-STRANGERS = {False: 0.34, True: 0.40}
 #: Places of either species at least, in a mixture.
 _LEAST_OF_EACH = 2
 #: Distances within this factor are one shell: c/a varies by more than they differ.
@@ -67,14 +64,14 @@ class Rule:
     """What differs from the general rule on one site.
 
     Attributes:
-        shells: (site, distance in a, least number of occupied places) of the shells that count.
+        shells: (site, distance in a) of the shells that count.
         spin_axis: the crystal axis (0, 1, 2) about which a cube on this site may be turned by any angle.
         empty: fewer than four particles of the other species may be nearer than this (in a).
         aligned: whether the cube's own axes must lie along the crystal axes.
         lindemann: largest rms displacement of the cubes, and of the spheres, in nearest-neighbour distances.
     """
 
-    shells: tuple[tuple[str, float, int], ...]
+    shells: tuple[tuple[str, float], ...]
     lindemann: float
     spin_axis: int | None = None
     empty: float = 0.0
@@ -83,22 +80,18 @@ class Rule:
 
 _R2, _R3 = float(np.sqrt(0.5)), float(np.sqrt(0.75))
 
-# ``need`` is two thirds of a shell, rounded down (a particle beside one or two vacancies, or on the face of a
-# grain, keeps its label); the brief exceptions are explained. Chance fills a place with probability rho 4/3 pi r^3
-# = 0.13 for cubes at random among ABO3 spheres (r = 0.2 a), so two thirds of a shell is far outside of chance.
 RULES: dict[tuple[str, str], Rule] = {
-    # 5 of the 12 second neighbours are what a cube on the edge of a crystallite has. CsCl and CuAu have a simple
-    # cubic lattice of cubes too, but a sphere in every body centre (0.866 a, 0.84 a): fewer than four spheres
-    # within 0.93 a = (0.866 + 1) / 2 excludes them and leaves spheres that touch a face of the crystallite.
-    ("SC", "B"): Rule((("B", 1.0, 4), ("B", 2 * _R2, 5)), LOOSE, empty=0.93, aligned=True),
+    # CsCl and CuAu have a simple cubic lattice of cubes too, but a sphere in every body centre (0.866 a, 0.84 a): fewer
+    # than four spheres within 0.93 a = (0.866 + 1) / 2 excludes them and leaves spheres that touch a face of the
+    # crystallite.
+    ("SC", "B"): Rule((("B", 1.0), ("B", 2 * _R2)), LOOSE, empty=0.93, aligned=True),
     # In the octahedral hole of small gamma the cubes turn.
-    ("NaCl", "A"): Rule((("B", 0.5, 4), ("A", _R2, 8)), CAGED),
-    ("NaCl", "B"): Rule((("A", 0.5, 4), ("B", _R2, 8)), CAGED),
+    ("NaCl", "A"): Rule((("B", 0.5), ("A", _R2)), CAGED),
+    ("NaCl", "B"): Rule((("A", 0.5), ("B", _R2)), CAGED),
+    ("ABO3", "A"): Rule((("A", 1.0), ("O", _R2), ("B", _R3)), STIFF),
+    ("ABO3", "B"): Rule((("A", _R3), ("O", 0.5)), STIFF),
     # The O cubes are turned about their B-O axis by an angle that varies.
-    ("ABO3", "A"): Rule((("A", 1.0, 4), ("O", _R2, 8), ("B", _R3, 5)), STIFF),
-    ("ABO3", "B"): Rule((("A", _R3, 5), ("O", 0.5, 4)), STIFF),
-    # Three of the four spheres: two (any pair) could be met by chance.
-    ("ABO3", "O"): Rule((("A", _R2, 3), ("B", 0.5, 1), ("O", _R2, 5)), STIFF, spin_axis=0),
+    ("ABO3", "O"): Rule((("A", _R2), ("B", 0.5), ("O", _R2)), STIFF, spin_axis=0),
 }
 
 
@@ -108,6 +101,7 @@ class Template:
 
     Attributes:
         label: crystal.
+        site: name of the site in the library, such as A, B or O.
         kind: global number of this site among all templates.
         role: the same number for the same site of every variant of a crystal.
         species: species of the particle in the middle.
@@ -116,7 +110,6 @@ class Template:
         neighbour_kind: (T,) global number of the site that sits there.
         neighbour_turn: (T, 3, 3) rotation g: a neighbour's own template frame is F g if this one's is F.
         shell: (T,) index of the coordination shell.
-        need: (shells,) least number of places to be occupied in each.
         seed_species: species of the shell that gives first frames.
         seed_distances: of the places of that shell, in a.
         seed_pairs: (P, 2, 3) pairs of directions in that shell, one for each way that two neighbours under the same
@@ -129,10 +122,11 @@ class Template:
         spin_axis: crystal axis about which a cube in the middle may be turned, or None.
         empty: radius within which fewer than four particles of the other species may be.
         lindemann: largest rms displacement, in nearest-neighbour distances.
-        strangers: most particles between the places, over the number of places.
+        strict: whether strangers are counted and a single fit has to be stiff.
     """
 
     label: str
+    site: str
     kind: int
     role: int
     species: int
@@ -141,7 +135,6 @@ class Template:
     neighbour_kind: IntArray
     neighbour_turn: FloatArray
     shell: IntArray
-    need: IntArray
     seed_species: int
     seed_distances: FloatArray
     seed_pairs: FloatArray
@@ -153,7 +146,7 @@ class Template:
     spin_axis: int | None
     empty: float
     lindemann: float
-    strangers: float
+    strict: bool
 
 
 def _labels() -> tuple[str, ...]:
@@ -252,12 +245,13 @@ class _Crystal:
 
     def _template(self, site: int, number: dict[int, int], role: int) -> Template:
         rule = RULES.get((self.entry.name, self.names[site]))
-        rows, shell, need, complete = self._places(site, rule)
+        rows, shell, complete = self._places(site, rule)
         vectors, sites = self.around[site]
         vectors, sites = vectors[rows], sites[rows]
         seed_species, seed_distances, seed_pairs = self._seeds(site, vectors, self.species[sites])
         return Template(
             label=self.entry.name,
+            site=self.names[site],
             kind=number[site],
             role=role,
             species=int(self.species[site]),
@@ -266,7 +260,6 @@ class _Crystal:
             neighbour_kind=np.array([number[self.kinds[s]] for s in sites]),
             neighbour_turn=np.array([self.turns[s] for s in sites]),
             shell=shell,
-            need=need,
             seed_species=seed_species,
             seed_distances=seed_distances,
             seed_pairs=seed_pairs,
@@ -278,7 +271,7 @@ class _Crystal:
             spin_axis=rule.spin_axis if rule else None,
             empty=rule.empty if rule else 0.0,
             lindemann=rule.lindemann if rule else STIFF,
-            strangers=np.inf if rule else STRANGERS[len(set(self.species.tolist())) == 1],
+            strict=rule is None,
         )
 
     def _shells(self, site: int) -> list[IntArray]:
@@ -296,29 +289,25 @@ class _Crystal:
                 result.append([k])
         return [np.array(shell) for shell in result]
 
-    def _places(self, site: int, rule: Rule | None) -> tuple[IntArray, IntArray, IntArray, float]:
-        """Rows of the neighbours that are places, their shells, the needs, and how far the list is complete."""
+    def _places(self, site: int, rule: Rule | None) -> tuple[IntArray, IntArray, float]:
+        """Rows of the neighbours that are places, their shells, and how far the list is complete."""
         vectors, sites = self.around[site]
         lengths = np.linalg.norm(vectors, axis=1)
         shells = self._shells(site)
         if rule:
             chosen = [
                 next(s for s in shells if self.names[sites[s[0]]] == name and abs(lengths[s[0]] - distance) < 1e-6)
-                for name, distance, _ in rule.shells
+                for name, distance in rule.shells
             ]
-            need = [number for _, _, number in rule.shells]
         else:
             chosen = self._nearest_shells(shells, self.species[sites])
-            # Second shells tell fcc, hcp and bcc apart by their places, not by being full.
-            pure = len(set(self.species.tolist())) == 1
-            need = [len(s) // 2 if pure and s is not chosen[0] else 2 * len(s) // 3 for s in chosen]
         rows = np.concatenate(chosen)
         left = np.setdiff1d(np.arange(len(lengths)), rows)
         nearest_left = lengths[left[0]]
         inside = lengths[rows][lengths[rows] < nearest_left].max()
         complete = float(inside + 0.4 * (nearest_left - inside))
         shell = np.repeat(np.arange(len(chosen)), [len(s) for s in chosen])
-        return rows, shell, np.array(need), complete
+        return rows, shell, complete
 
     def _nearest_shells(self, shells: Sequence[IntArray], species: IntArray) -> list[IntArray]:
         pure = len(set(self.species.tolist())) == 1

@@ -47,6 +47,10 @@ def nearest_rotation(square: FloatArray) -> FloatArray:
     return cast(FloatArray, u @ vt)
 
 
+#: Matrices below which one SVD after the other is faster than Newton's iteration on all of them.
+FEW = 100
+
+
 def polar_rotation(square: FloatArray, rounds: int = 12) -> FloatArray:
     """The same as :func:`nearest_rotation` where det A > 0, by Newton's iteration X <- (X + X^-T)/2, which is faster.
 
@@ -59,6 +63,8 @@ def polar_rotation(square: FloatArray, rounds: int = 12) -> FloatArray:
     Returns:
         (n, 3, 3).
     """
+    if len(square) < FEW:
+        return nearest_rotation(square)
     norm = np.sqrt((square**2).sum(axis=(1, 2)))
     current = square * (np.sqrt(3.0) / np.where(norm > 0, norm, 1.0))[:, None, None]
     for _ in range(rounds):
@@ -224,3 +230,49 @@ def twist(frames: FloatArray, crystal: FloatArray, axis: FloatArray) -> FloatArr
     turned = other - (c + np.array([0.0, 0.0, 1.0])) * (other[:, 2] / (1 + c[:, 2]))[:, None]
     angle = np.degrees(np.arctan2(turned[:, 1], turned[:, 0])) % 90.0
     return cast(FloatArray, np.minimum(angle, 90.0 - angle))
+
+
+def mean_frames(frames: FloatArray, number: NDArray[np.int64], count: int) -> tuple[FloatArray, FloatArray]:
+    """Mean frame and cubatic order of each of many groups at once.
+
+    Formula: of each group as :func:`mean_frame`, by the same climb from up to 8 of its frames. With that frame X the
+    order is P = 1 - |M(X) - G|^2 / 4.8, as of ``cubatic_order``; for n frames at random it is about 1.8/sqrt(n).
+
+    Args:
+        frames: (n, 3, 3).
+        number: (n,) group of each frame, 0 .. count - 1; no group is empty.
+        count: how many groups there are.
+
+    Returns:
+        (count, 3, 3) mean frames and (count,) orders.
+    """
+    order = np.argsort(number, kind="stable")
+    sizes = np.bincount(number, minlength=count)
+    ends = np.cumsum(sizes)
+    axes = np.swapaxes(frames[order], 1, 2).reshape(-1, 3)
+    pairs = (axes[:, :, None] * axes[:, None, :]).reshape(-1, 9)
+    parts = [pairs[3 * (end - size) : 3 * end] for end, size in zip(ends, sizes, strict=True)]
+    moments = np.array([part.T @ part / size for part, size in zip(parts, sizes, strict=True)])
+    starts = 8
+    chosen = (ends - sizes)[:, None] + (np.arange(starts) * sizes[:, None]) // starts
+    current = frames[order[chosen]]  # (count, starts, 3, 3)
+    for _ in range(100):
+        columns = np.swapaxes(current, 2, 3)
+        squares = (columns[..., :, None] * columns[..., None, :]).reshape(count, -1, 9)
+        # Rows: the moments with each axis twice, a matrix, which times the axis is the gradient.
+        matrix = (squares @ moments).reshape(count, starts, 3, 3, 3)
+        gradient = np.einsum("csakj,csaj->csak", matrix, columns)
+        following = nearest_rotation(np.swapaxes(gradient, 2, 3))
+        change = float(np.abs(following - current).max())
+        current = following
+        if change < 1e-7:
+            break
+    columns = np.swapaxes(current, 2, 3)
+    squares = (columns[..., :, None] * columns[..., None, :]).reshape(count, -1, 9)
+    scores = ((squares @ moments) * squares).sum(axis=2).reshape(count, starts, 3).sum(axis=2)
+    best = scores.argmax(axis=1)
+    rows = np.arange(count)
+    # As in ``cubatic_order``: overlap G . M(X) and |G|^2, over |M|^2 = 4.8.
+    overlap = 4 * scores[rows, best] - 7.2
+    square = 4 * (moments**2).sum(axis=(1, 2)) - 7.2
+    return current[rows, best], np.clip((2 * overlap - square) / 4.8, 0.0, 1.0)
