@@ -1,20 +1,21 @@
 """Fit neighbour templates to particles: local lattice constant, frame, site position and what is missing.
 
-A fit is p_t = o + a R S v_t to the neighbours of a particle: v_t are the template's places, o is its own site, a the
-lattice constant, R the crystal axes and S = diag(1, 1, s) the stretch of a cell whose c/a is free.
+A fit is p_t = o + a R S (v_t + x w_t) to the neighbours of a particle: v_t are the template's places, o is its own
+site, a the lattice constant, R the crystal axes, S = diag(1, 1, s) the stretch of a cell whose c/a is free, and x the
+change of a free coordinate with which the places move by w_t.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .limits import LIMITS, Limits
 from .neighbours import Neighbours
-from .references import CUBE, SPHERE, Template
+from .references import CUBE, SLIDE, SPHERE, Template
 from .symmetry import polar_rotation
 
 FloatArray = NDArray[np.float64]
@@ -41,12 +42,31 @@ ONE_FIT = 1.15
 
 @dataclass(frozen=True)
 class Pose:
-    """Where templates are laid: (n,) scale and stretch, (n, 3, 3) crystal axes as columns, (n, 3) own site."""
+    """Where templates are laid, one for each of n particles.
+
+    Attributes:
+        scale: (n,) lattice constant.
+        stretch: (n,) factor on the third axis.
+        slide: (n,) change of the free coordinate.
+        frame: (n, 3, 3) crystal axes as columns.
+        origin: (n, 3) own site.
+    """
 
     scale: FloatArray
     stretch: FloatArray
+    slide: FloatArray
     frame: FloatArray
     origin: FloatArray
+
+    @staticmethod
+    def none(n: int) -> Pose:
+        """Before anything is known."""
+        return Pose(np.ones(n), np.ones(n), np.zeros(n), np.tile(np.eye(3), (n, 1, 1)), np.zeros((n, 3)))
+
+    def put(self, rows: IntArray, other: Pose) -> None:
+        """Replace those of some particles."""
+        self.scale[rows], self.stretch[rows], self.slide[rows] = other.scale, other.stretch, other.slide
+        self.frame[rows], self.origin[rows] = other.frame, other.origin
 
 
 @dataclass(frozen=True)
@@ -73,7 +93,7 @@ class Match:
 
 def pose_of(pose: Pose, rows: IntArray | BoolArray) -> Pose:
     """Poses of some of the particles."""
-    return Pose(pose.scale[rows], pose.stretch[rows], pose.frame[rows], pose.origin[rows])
+    return Pose(pose.scale[rows], pose.stretch[rows], pose.slide[rows], pose.frame[rows], pose.origin[rows])
 
 
 def poses(parts: Sequence[Pose]) -> Pose:
@@ -81,6 +101,7 @@ def poses(parts: Sequence[Pose]) -> Pose:
     return Pose(
         np.concatenate([part.scale for part in parts]),
         np.concatenate([part.stretch for part in parts]),
+        np.concatenate([part.slide for part in parts]),
         np.concatenate([part.frame for part in parts]),
         np.concatenate([part.origin for part in parts]),
     )
@@ -176,7 +197,7 @@ def _nothing(template: Template, n: int) -> Match:
     places = len(template.vectors)
     return Match(
         fits=np.zeros(n, dtype=bool),
-        pose=Pose(np.zeros(n), np.ones(n), np.tile(np.eye(3), (n, 1, 1)), np.zeros((n, 3))),
+        pose=Pose.none(n),
         neighbour=np.full((n, places), -1, dtype=np.int32),
         squared=np.zeros((n, places), dtype=np.float32),
         own=np.zeros(n),
@@ -187,9 +208,7 @@ def _nothing(template: Template, n: int) -> Match:
 def _spread(template: Template, found: Match, which: IntArray, n: int) -> Match:
     """Matches of some particles as rows of all; the others fit nothing."""
     result = _nothing(template, n)
-    pose = result.pose
-    pose.scale[which], pose.stretch[which] = found.pose.scale, found.pose.stretch
-    pose.frame[which], pose.origin[which] = found.pose.frame, found.pose.origin
+    result.pose.put(which, found.pose)
     result.fits[which], result.neighbour[which] = found.fits, found.neighbour
     result.squared[which], result.own[which], result.quality[which] = found.squared, found.own, found.quality
     return result
@@ -270,7 +289,7 @@ def _starts(template: Template, near: Neighbours, particles: IntArray) -> tuple[
     each = frame.shape[1]
     which = np.repeat(rows, each)
     scale = np.repeat(median / np.median(template.seed_distances), each)
-    return which, Pose(scale, np.ones(len(which)), frame.reshape(-1, 3, 3), np.zeros((len(which), 3)))
+    return which, replace(Pose.none(len(which)), scale=scale, frame=frame.reshape(-1, 3, 3))
 
 
 def _triad(u: FloatArray, v: FloatArray) -> FloatArray:
@@ -284,13 +303,20 @@ def _triad(u: FloatArray, v: FloatArray) -> FloatArray:
     return np.stack([plus, minus, np.cross(plus, minus)], axis=-1)
 
 
+def places_of(template: Template, pose: Pose) -> FloatArray:
+    """(T, 3), or (n, T, 3) where a free coordinate moves them: v + x w, in units of a before stretching."""
+    if not template.slides.any():
+        return template.vectors
+    return np.asarray(template.vectors + pose.slide[:, None, None] * template.slides)
+
+
 def _occupants(
     template: Template, neighbours: Sequence[Neighbours], rows: IntArray, pose: Pose
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
     """Who is nearest to each place: particle numbers (n, T), their vectors (n, T, 3), their distances (n, T)."""
     matrix = pose.scale[:, None, None] * pose.frame
     matrix[:, :, 2] *= pose.stretch[:, None]
-    places = (pose.origin[:, None] + template.vectors @ np.swapaxes(matrix, 1, 2)).astype(np.float32)
+    places = (pose.origin[:, None] + places_of(template, pose) @ np.swapaxes(matrix, 1, 2)).astype(np.float32)
     n, count = places.shape[:2]
     who = np.empty((n, count), dtype=np.int32)
     where = np.empty((n, count, 3), dtype=np.float32)
@@ -321,16 +347,16 @@ def _procrustes(template: Template, points: NDArray[np.float32], filled: BoolArr
     """Least squares of sum_t |o + a R S v_t - x_t|^2 over occupied places and the particle itself (v = x = 0).
 
     R is the polar rotation of the covariance of x and S v; a = tr(R^T C)/sum |v|^2 about the means, or the same for
-    the first two axes and for the third apart where c/a is free. With fewer than four occupied places the start is
-    returned unchanged: no rotation is defined.
+    the first two axes and for the third apart where c/a is free. A free coordinate follows from what is left over.
+    With fewer than four occupied places the start is returned unchanged: no rotation is defined.
     """
-    v = template.vectors
+    v = places_of(template, pose)
     weight = filled.astype(float)
     total = weight.sum(axis=1) + 1.0  # the particle itself is one point
     x = weight[..., None] * points
-    mean_v, mean_x = (weight @ v) / total[:, None], x.sum(axis=1) / total[:, None]
+    mean_v, mean_x = _summed(weight, v) / total[:, None], x.sum(axis=1) / total[:, None]
     covariance = np.swapaxes(x, 1, 2) @ v - total[:, None, None] * mean_x[:, :, None] * mean_v[:, None, :]
-    spread = weight @ v**2 - total[:, None] * mean_v**2
+    spread = _summed(weight, v**2) - total[:, None] * mean_v**2
     low, high = template.stretch
     stretched = covariance.copy()
     stretched[:, :, 2] *= pose.stretch[:, None]
@@ -348,9 +374,28 @@ def _procrustes(template: Template, points: NDArray[np.float32], filled: BoolArr
     moved = mean_v.copy()
     moved[:, 2] *= stretch
     origin = mean_x - scale[:, None] * np.einsum("nij,nj->ni", rotation, moved)
-    return Pose(
+    fitted = Pose(
         np.where(good, scale, pose.scale),
         np.where(good, stretch, pose.stretch),
+        pose.slide,
         np.where(good[:, None, None], rotation, pose.frame),
         np.where(good[:, None], origin, pose.origin),
     )
+    return _slid(template, points, weight, fitted) if template.slides.any() else fitted
+
+
+def _summed(weight: FloatArray, vectors: FloatArray) -> FloatArray:
+    """(n, 3) sum_t w_t v_t of vectors (T, 3) that are the same for all, or (n, T, 3)."""
+    return np.asarray(weight @ vectors if vectors.ndim == 2 else (weight[:, None] @ vectors)[:, 0])
+
+
+def _slid(template: Template, points: NDArray[np.float32], weight: FloatArray, pose: Pose) -> Pose:
+    """The same pose with the free coordinate moved by sum_t r_t . w_t / sum_t |w_t|^2, r = R^T (x - o)/a - v.
+
+    The w are taken about their mean over the occupied places and the particle itself, as the site o is free too.
+    """
+    rest = (points - pose.origin[:, None]) @ pose.frame / pose.scale[:, None, None] - places_of(template, pose)
+    slides = template.slides - (weight @ template.slides / (weight.sum(axis=1) + 1.0)[:, None])[:, None]
+    norm = (weight[..., None] * slides**2).sum(axis=(1, 2))
+    step = (weight[..., None] * slides * rest).sum(axis=(1, 2)) / np.maximum(norm, 1e-12)
+    return replace(pose, slide=np.clip(pose.slide + step, -SLIDE, SLIDE))

@@ -37,15 +37,18 @@ LOOSE = 0.27
 
 #: Structures that are no label: bct is SC (lambda up to 1/4) or a crystal of cubes that no run starts from.
 _LEFT_OUT = ("bct",)
-#: Values of free parameters that templates are made for; a cell of a free c/a is stretched by the fit between the
-#: bounds below. Closest packing of CaB6 and ABO6 has x = 0.29-0.33 for every gamma.
-VARIANTS: dict[str, tuple[dict[str, float], ...]] = {
-    "CuAu": ({C_OVER_A: 0.92},),
-    "AlB2": ({C_OVER_A: 1.05},),
-    "MgZn2": ({C_OVER_A: 1.633},),
-    "CaB6": ({"octahedron_x": 0.308},),
-    "ABO6": ({"octahedron_x": 0.32},),
+#: Values of free parameters that templates are made for; fits stretch a cell of free c/a and move sites of a free
+#: coordinate, between the bounds below.
+VALUES: dict[str, dict[str, float]] = {
+    "CuAu": {C_OVER_A: 0.92},
+    "AlB2": {C_OVER_A: 1.05},
+    "MgZn2": {C_OVER_A: 1.633},
+    "CaB6": {"octahedron_x": 0.31},
+    "ABO6": {"octahedron_x": 0.31},
 }
+VARIANTS = {name: (values,) for name, values in VALUES.items()}
+#: Largest change of a free coordinate. Closest packing of CaB6 and ABO6 has x = 0.29-0.33 for every gamma.
+SLIDE = 0.04
 #: Least and largest c/a of a structure. Below 0.775 = sqrt(0.707 x 0.85), half way from the flattest CuAu that is
 #: known, a CuAu cell is CsCl (0.707).
 STRETCH: dict[str, tuple[float, float]] = {"CuAu": (0.775, 1.2), "AlB2": (0.8, 1.3), "MgZn2": (1.5, 1.77)}
@@ -103,9 +106,9 @@ class Template:
         label: crystal.
         site: name of the site in the library, such as A, B or O.
         kind: global number of this site among all templates.
-        role: the same number for the same site of every variant of a crystal.
         species: species of the particle in the middle.
         vectors: (T, 3) neighbour places.
+        slides: (T, 3) by how much they move with the free coordinate, zero if there is none.
         neighbour_species: (T,).
         neighbour_kind: (T,) global number of the site that sits there.
         neighbour_turn: (T, 3, 3) rotation g: a neighbour's own template frame is F g if this one's is F.
@@ -128,9 +131,9 @@ class Template:
     label: str
     site: str
     kind: int
-    role: int
     species: int
     vectors: FloatArray
+    slides: FloatArray
     neighbour_species: IntArray
     neighbour_kind: IntArray
     neighbour_turn: FloatArray
@@ -147,6 +150,11 @@ class Template:
     empty: float
     lindemann: float
     strict: bool
+
+    @property
+    def role(self) -> int:
+        """The same as ``kind``."""
+        return self.kind
 
 
 def _labels() -> tuple[str, ...]:
@@ -174,9 +182,7 @@ def templates() -> tuple[Template, ...]:
     """All templates, numbered by ``kind`` in this order."""
     result: list[Template] = []
     for label in LABELS[:-1]:
-        first = len(result)
-        for values in VARIANTS.get(label, ({},)):
-            result += _Crystal(label, values).templates(len(result), first)
+        result += _Crystal(label, VALUES.get(label, {})).templates(len(result))
     return tuple(result)
 
 
@@ -186,8 +192,10 @@ class _Crystal:
     def __init__(self, label: str, values: dict[str, float]) -> None:
         self.entry = STRUCTURES[label]
         angles = {p.name: p.low for p in self.entry.parameters if p.name.endswith("_deg")}
-        crystal = crystals_at(self.entry, Sizes(1.0, 0.0), angles | values)  # sizes do not move sites
+        sizes = Sizes(1.0, 0.0)  # they do not move sites
+        crystal = crystals_at(self.entry, sizes, angles | values)
         self.lattice, self.positions = crystal.lattice[0], crystal.positions[0]
+        self.slides = self._slides(sizes, angles | values)
         self.names = [site.name for site in self.entry.sites]
         self.species = np.array([CUBE if site.species == "cube" else SPHERE for site in self.entry.sites])
         self.group = rotations(self.entry.system)
@@ -196,6 +204,15 @@ class _Crystal:
         self.stretch = (low / ratio, high / ratio) if high > low else (1.0, 1.0)
         self.around = [self._around(i) for i in range(len(self.positions))]
         self.kinds, self.turns = self._classes()
+
+    def _slides(self, sizes: Sizes, values: dict[str, float]) -> FloatArray:
+        """(n, 3) by how much each site of the cell moves with its free coordinate."""
+        result = np.zeros_like(self.positions)
+        for name, value in values.items():
+            if name != C_OVER_A and not name.endswith("_deg"):
+                moved = crystals_at(self.entry, sizes, values | {name: value + SLIDE})
+                result += (moved.positions[0] - self.positions) / SLIDE
+        return np.asarray(result)
 
     def _around(self, site: int) -> tuple[FloatArray, IntArray]:
         """Vectors to all within 1.6 a, nearest first, and the numbers of their sites in the cell."""
@@ -237,13 +254,13 @@ class _Crystal:
                     break
         return kinds, turns
 
-    def templates(self, first: int, roles: int) -> list[Template]:
+    def templates(self, first: int) -> list[Template]:
         """One for each inequivalent site, numbered from ``first``."""
         chosen = list(dict.fromkeys(self.kinds))
         number = {site: first + k for k, site in enumerate(chosen)}
-        return [self._template(site, number, roles + k) for k, site in enumerate(chosen)]
+        return [self._template(site, number) for site in chosen]
 
-    def _template(self, site: int, number: dict[int, int], role: int) -> Template:
+    def _template(self, site: int, number: dict[int, int]) -> Template:
         rule = RULES.get((self.entry.name, self.names[site]))
         rows, shell, complete = self._places(site, rule)
         vectors, sites = self.around[site]
@@ -253,9 +270,9 @@ class _Crystal:
             label=self.entry.name,
             site=self.names[site],
             kind=number[site],
-            role=role,
             species=int(self.species[site]),
             vectors=vectors,
+            slides=self.slides[sites] - self.slides[site],
             neighbour_species=self.species[sites],
             neighbour_kind=np.array([number[self.kinds[s]] for s in sites]),
             neighbour_turn=np.array([self.turns[s] for s in sites]),

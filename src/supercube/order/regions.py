@@ -73,7 +73,7 @@ class Regions:
         places = max(len(t.vectors) for t in templates())
         return Regions(
             kind=np.full(n, -1),
-            pose=Pose(np.ones(n), np.ones(n), np.tile(np.eye(3), (n, 1, 1)), np.zeros((n, 3))),
+            pose=Pose.none(n),
             neighbour=np.full((n, places), -1, dtype=np.int32),
             squared=np.zeros((n, places), dtype=np.float32),
             own=np.zeros(n),
@@ -90,8 +90,7 @@ class Regions:
         rows, found = rows[better], taken(found, better)
         places = len(site.vectors)
         self.kind[rows] = site.kind
-        self.pose.scale[rows], self.pose.stretch[rows] = found.pose.scale, found.pose.stretch
-        self.pose.frame[rows], self.pose.origin[rows] = found.pose.frame, found.pose.origin
+        self.pose.put(rows, found.pose)
         self.neighbour[rows, :places], self.neighbour[rows, places:] = found.neighbour, -1
         self.squared[rows, :places] = found.squared
         self.own[rows], self.quality[rows] = found.own, found.quality
@@ -304,6 +303,7 @@ def _proposed(site: Template, source: IntArray, pose: Pose, neighbour: NDArray[n
         pose=Pose(
             pose.scale[row],
             pose.stretch[row],
+            pose.slide[row],
             pose.frame[row] @ site.neighbour_turn[place],
             np.zeros((len(row), 3)),
         ),
