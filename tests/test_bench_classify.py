@@ -14,9 +14,9 @@ from supercube.bench_classify import (
     Task,
     answer,
     confusion,
+    every,
     levels,
     measure,
-    measured,
     rows,
     tasks,
     text,
@@ -218,12 +218,12 @@ def test_workers_have_one_thread_and_leave_no_trace(monkeypatch):
 @pytest.mark.validate
 def test_processes_find_what_one_process_finds():
     todo = tasks(["SC", "glass", "molten-ABO3"], 4, 3)
-    assert measured(todo, 2) == measured(todo, 1)
+    assert every(measure, todo, 2) == every(measure, todo, 1)
 
 
 @pytest.mark.validate
 @pytest.mark.parametrize("name", [name for name in FIRST if name in LABELS])
 def test_structures_that_have_a_label_get_it(name):
-    found = by_what(rows(measured(tasks([name], 20, 7), 1)))
+    found = by_what(rows(every(measure, tasks([name], 20, 7), 1)))
     for what in ("structure label to 4 % noise", "structure label at 5 % noise", "particle labels at 3 % noise"):
         assert found[name, what].passed, found[name, what]

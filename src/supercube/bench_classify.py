@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -37,6 +37,7 @@ _TWO_PHASE_SHARE = 0.2
 _QUANTILE = 0.95
 #: Answer that stands for a refusal with an error.
 REFUSED = "refused"
+Result = TypeVar("Result")
 _KINDS: dict[str, Callable[[str, float, int], Sample]] = {
     "crystal": crystal_sample,
     "two-phase": two_phase_sample,
@@ -89,9 +90,14 @@ def tasks(names: Sequence[str], samples: int, seed: int) -> list[Task]:
     return result
 
 
+def generate(task: Task) -> Sample:
+    """The sample of a task."""
+    return _KINDS[task.kind](task.name, task.noise, task.seed)
+
+
 def measure(task: Task) -> Outcome:
     """Generate one sample and classify it; what the classifier refuses counts as wrong."""
-    sample = _KINDS[task.kind](task.name, task.noise, task.seed)
+    sample = generate(task)
     scored = int(sample.scored.sum())
     try:
         order = classify(sample.configuration)
@@ -109,17 +115,17 @@ def measure(task: Task) -> Outcome:
     )
 
 
-def measured(todo: Sequence[Task], workers: int) -> list[Outcome]:
-    """All outcomes in the order of the tasks, by ``workers`` processes (1: this one)."""
+def every(function: Callable[[Task], Result], todo: Sequence[Task], workers: int) -> list[Result]:
+    """What a function makes of all tasks, in their order, by ``workers`` processes (1: this one)."""
     from tqdm import tqdm
 
-    def shown(outcomes: Iterable[Outcome]) -> list[Outcome]:
-        return list(tqdm(outcomes, total=len(todo), unit=" samples", disable=None, file=sys.stderr))
+    def shown(results: Iterable[Result]) -> list[Result]:
+        return list(tqdm(results, total=len(todo), unit=" samples", disable=None, file=sys.stderr))
 
     if workers == 1:
-        return shown(map(measure, todo))
+        return shown(map(function, todo))
     with processes(workers) as pool:
-        return shown(pool.map(measure, todo, chunksize=8))
+        return shown(pool.map(function, todo, chunksize=8))
 
 
 # --- what was found ---------------------------------------------------------------------------------------------------
@@ -337,7 +343,7 @@ def answer(request: Request) -> dict[str, Any]:
     real = real_frames(request.project) if request.project else []
     chosen = tuple(dict.fromkeys(request.structures)) or known
     began = time.perf_counter()
-    outcomes = measured(tasks(chosen, request.samples, request.seed), request.workers or os.cpu_count() or 1)
+    outcomes = every(measure, tasks(chosen, request.samples, request.seed), request.workers or os.cpu_count() or 1)
     seconds = time.perf_counter() - began
     rates = speed() if request.speed else []
     wanted = rows(outcomes) + (speed_wanted(rates) if rates else [])
