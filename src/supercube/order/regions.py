@@ -137,6 +137,12 @@ class _Proposals:
     pose: Pose
     source: IntArray
 
+    @staticmethod
+    def none() -> _Proposals:
+        """Of nobody."""
+        nobody = np.zeros(0, dtype=np.int64)
+        return _Proposals(nobody, nobody, Pose.none(0), nobody)
+
 
 def grown(
     near: Sequence[Neighbours],
@@ -320,36 +326,42 @@ def _wave(
     particles: _Particles, sites: dict[int, Template], regions: Regions, front: IntArray, tries: NDArray[np.uint8]
 ) -> IntArray:
     """One step of growth from the particles that joined last; returns those that join now."""
+    joined = [np.zeros(0, dtype=np.int64)]
     label_of = _label_of()
-    joined: list[IntArray] = []
     for label in np.unique(label_of[regions.kind[front]]):
-        waiting = front[label_of[regions.kind[front]] == label]
-        if not len(waiting):  # another crystal has just taken them
-            continue
-        parts = []
-        for site, rows in _by_kind(regions.kind[waiting], sites):
-            who = waiting[rows]
-            places = len(site.vectors)
-            neighbour = regions.neighbour[who, :places]
-            current = np.append(regions.kind, -1)[neighbour]
-            open_ = (neighbour >= 0) & (np.append(label_of, -1)[current] != label)
-            open_ &= tries[np.maximum(neighbour, 0), label] < TRIES
-            open_ &= particles.free[np.maximum(neighbour, 0)]
-            some = open_.any(axis=1)
-            who, neighbour = who[some], np.where(open_, neighbour, -1)[some]
-            parts.append(_proposed(site, who, pose_of(regions.pose, who), neighbour))
-        target = np.concatenate([part.who for part in parts])
-        if not len(target):
-            continue
-        kind = np.concatenate([part.kind for part in parts])
-        source = np.concatenate([part.source for part in parts])
-        # The suggestion of the neighbour that fits best; equal ones differ by nothing that matters.
-        order = np.lexsort((-regions.quality[source], target))
-        first = order[np.unique(target[order], return_index=True)[1]]
-        pose = pose_of(poses([part.pose for part in parts]), first)
-        target, kind = target[first], kind[first]
-        tries[target, label] += 1
-        for site, rows in _by_kind(kind, sites):
-            found = particles.fitted(site, target[rows], pose_of(pose, rows), particles.limits.grow)
-            joined.append(regions.take(site, target[rows], found))
-    return np.unique(np.concatenate(joined)) if joined else np.zeros(0, dtype=np.int64)
+        mine = front[label_of[regions.kind[front]] == label]  # another crystal may just have taken some
+        proposals = _outward(particles, sites, regions, mine, int(label), tries)
+        tries[proposals.who, label] += 1
+        for site, rows in _by_kind(proposals.kind, sites):
+            who = proposals.who[rows]
+            found = particles.fitted(site, who, pose_of(proposals.pose, rows), particles.limits.grow)
+            joined.append(regions.take(site, who, found))
+    return np.unique(np.concatenate(joined))
+
+
+def _outward(
+    particles: _Particles,
+    sites: dict[int, Template],
+    regions: Regions,
+    front: IntArray,
+    label: int,
+    tries: NDArray[np.uint8],
+) -> _Proposals:
+    """What particles of one crystal suggest for neighbours that do not belong to it: the best suggestion for each."""
+    label_of = np.append(_label_of(), -1)
+    parts = [_Proposals.none()]
+    for site, rows in _by_kind(regions.kind[front], sites):
+        who = front[rows]
+        neighbour = regions.neighbour[who, : len(site.vectors)]
+        open_ = (neighbour >= 0) & (label_of[regions.kind[neighbour]] != label)
+        open_ &= particles.free[neighbour] & (tries[neighbour, label] < TRIES)
+        some = open_.any(axis=1)
+        who, neighbour = who[some], np.where(open_, neighbour, -1)[some]
+        parts.append(_proposed(site, who, pose_of(regions.pose, who), neighbour))
+    who = np.concatenate([part.who for part in parts])
+    kind = np.concatenate([part.kind for part in parts])
+    source = np.concatenate([part.source for part in parts])
+    # The suggestion of the neighbour that fits best; equal ones differ by nothing that matters.
+    order = np.lexsort((-regions.quality[source], who))
+    first = order[np.unique(who[order], return_index=True)[1]]
+    return _Proposals(who[first], kind[first], pose_of(poses([part.pose for part in parts]), first), source[first])
