@@ -7,6 +7,7 @@ from supercube.configuration import (
     Configuration,
     box_matrix,
     cube_shape,
+    read_frames,
     read_gsd,
     sphere_shape,
     wrap,
@@ -43,7 +44,7 @@ def frame(**changes):
     f.particles.position = [[0, 0, 0], [1, 1, 1]]
     f.particles.orientation = [[1, 0, 0, 0], [1, 0, 0, 0]]
     for name, value in changes.items():
-        setattr(f.configuration if name in ("box", "dimensions") else f.particles, name, value)
+        setattr(f.configuration if name in ("box", "dimensions", "step") else f.particles, name, value)
     return f
 
 
@@ -120,7 +121,7 @@ def test_slightly_outside_is_wrapped(tmp_path):
         ({"position": [[0, 0, 0], [2.6, 1, 1]]}, r"\(1\) lie outside the box by up to 0\.02 of its length"),
         ({"orientation": [[0, 0, 0, 0], [1, 0, 0, 0]]}, "no valid orientation"),
         ({"box": [5, 5, 0, 0, 0, 0]}, "three-dimensional"),
-        ({"dimensions": 2}, "three-dimensional"),
+        ({"dimensions": 2}, "is two-dimensional; expected a three-dimensional"),
         ({"N": 0, "typeid": [], "position": np.zeros((0, 3)), "orientation": np.zeros((0, 4))}, "no particles"),
     ],
 )
@@ -129,6 +130,73 @@ def test_what_is_refused(tmp_path, changes, words):
     with pytest.raises(FileFormatError, match=words) as caught:
         read_gsd(path)
     assert "a.gsd" in str(caught.value)
+
+
+def test_spheres_need_no_valid_orientation(tmp_path):
+    path = write(tmp_path / "a.gsd", frame(orientation=[[0, 0, 0, 2], [0, 0, 0, 0]]))
+    assert read_gsd(path).orientations.tolist() == [[0, 0, 0, 1], [1, 0, 0, 0]]
+
+
+def test_orientations_that_were_never_written_are_unknown(tmp_path):
+    bare = [frame(orientation=None, step=step) for step in (0, 10)]
+    assert not read_gsd(write(tmp_path / "bare.gsd", *bare), 1).oriented
+    # gsd leaves out what equals its default.
+    assert not read_gsd(write(tmp_path / "aligned.gsd", frame())).oriented
+    assert read_gsd(write(tmp_path / "turned.gsd", frame(orientation=[[0, 1, 0, 0], [1, 0, 0, 0]]))).oriented
+    # Those of later frames tell that the writer knew them, and that the first frame was aligned.
+    path = write(tmp_path / "later.gsd", frame(), frame(orientation=[[0, 1, 0, 0], [1, 0, 0, 0]]))
+    assert [c.oriented for c in read_frames(path, slice(None))] == [True, True]
+    assert read_gsd(path, 0).orientations[0].tolist() == [1, 0, 0, 0]
+
+
+def test_files_of_spheres_lack_no_orientation(tmp_path):
+    assert read_gsd(write(tmp_path / "a.gsd", frame(typeid=[1, 1]))).oriented
+
+
+def test_our_writer_keeps_aligned_and_unknown_apart(tmp_path):
+    aligned = Configuration([5, 5, 5, 0, 0, 0], [[0, 0, 0]], [[1, 0, 0, 0]], ("cube",), [0])
+    for known in (True, False):
+        write_gsd(tmp_path / "a.gsd", aligned.with_(oriented=known))
+        assert read_gsd(tmp_path / "a.gsd").oriented is known
+
+
+def numbered(path, count):
+    return write(path, *(frame(position=[[0.1 * k, 0, 0], [1, 1, 1]]) for k in range(count)))
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        (slice(None), [0, 1, 2, 3, 4]),
+        (slice(1, 4, 2), [1, 3]),
+        (slice(-2, None), [3, 4]),
+        (slice(3, 100), [3, 4]),
+        (slice(None, None, -2), [4, 2, 0]),
+    ],
+)
+def test_frames_are_chosen_as_from_a_list(tmp_path, part, expected):
+    found = read_frames(numbered(tmp_path / "a.gsd", 5), part)
+    assert [round(10 * c.positions[0, 0]) for c in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (slice(5, 9), "has 5 frames, of which 5:9: takes none"),
+        (slice(3, 2), "takes none"),
+        (slice(0, 5, 0), "0:5:0 have a step of 0"),
+    ],
+)
+def test_parts_without_frames(tmp_path, part, words):
+    with pytest.raises(InputError, match=words):
+        read_frames(numbered(tmp_path / "a.gsd", 5), part)
+
+
+def test_only_the_chosen_frames_are_read(tmp_path):
+    path = write(tmp_path / "a.gsd", frame(), frame(position=[[np.nan, 0, 0], [1, 1, 1]]), frame(step=9))
+    assert len(read_frames(path, slice(None, None, 2))) == 2
+    with pytest.raises(FileFormatError, match="frame 1: 1 particle"):
+        read_frames(path, slice(None))
 
 
 def test_files_that_are_no_gsd(tmp_path, mixed):
@@ -140,8 +208,9 @@ def test_files_that_are_no_gsd(tmp_path, mixed):
     (tmp_path / "text.gsd").write_text("no gsd " * 100)
     with pytest.raises(FileFormatError, match="not a whole GSD file"):
         read_gsd(tmp_path / "text.gsd")
-    with pytest.raises(FileFormatError, match="holds no frame"):
-        read_gsd(write(tmp_path / "none.gsd"))
+    for read in (read_gsd, lambda path: read_frames(path, slice(None))):
+        with pytest.raises(FileFormatError, match="holds no frame"):
+            read(write(tmp_path / "none.gsd"))
     write_gsd(tmp_path / "cut.gsd", mixed)
     whole = (tmp_path / "cut.gsd").read_bytes()
     for cut in (10, len(whole) // 2, len(whole) - 8):

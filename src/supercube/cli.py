@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -15,15 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .errors import FileFormatError, InputError, SupercubeError
+from .errors import InputError, SupercubeError
 
 #: What ``--device`` takes.
 DEVICES = ("auto", "cpu", "gpu")
+#: The option that takes a slice.
+FRAMES = "--frames"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_slices_joined(sys.argv[1:] if arguments is None else arguments))
     try:
         code = options.run(options)
     except SupercubeError as error:
@@ -43,25 +46,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(code or 0)
 
 
+def _slices_joined(arguments: Sequence[str]) -> list[str]:
+    """``--frames -20:`` as ``--frames=-20:``; argparse takes what begins with a minus for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] == FRAMES and re.match(r"-\d|-?:", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="supercube", description="Which superlattice do these nanocubes form?")
     parser.add_argument("--version", action="version", version=f"supercube {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    classify = commands.add_parser("classify", help="name the order in a GSD file")
-    classify.add_argument("file", type=Path, metavar="FILE.gsd")
-    classify.add_argument("--frame", type=int, default=-1, help="frame index, negative from the end (default: last)")
-    classify.add_argument("--labels", type=Path, metavar="OUT.npy", help="save one label a particle")
-    classify.add_argument("--json", action="store_true", help="print JSON only")
-    classify.set_defaults(run=_classify)
-
-    render = commands.add_parser("render", help="draw a GSD file, coloured by local order")
-    render.add_argument("file", type=Path, metavar="FILE.gsd")
-    render.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.png")
-    render.add_argument("--frame", type=int, default=-1, help="frame index, negative from the end (default: last)")
-    render.add_argument("--size", type=int, default=900, help="width and height in pixels (default: 900)")
-    render.set_defaults(run=_render)
-
+    _add_classify(commands)
     _add_energy(commands)
     _add_packing(commands)
     _add_phases(commands)
@@ -76,6 +77,26 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_project(commands)
     return parser
+
+
+def _add_classify(commands: Any) -> None:
+    classify = commands.add_parser("classify", help="name the order in a GSD file, and say how good it is")
+    classify.add_argument("file", type=Path, metavar="FILE.gsd")
+    classify.add_argument("--frame", type=int, help="frame index, negative from the end (default: last)")
+    classify.add_argument(
+        FRAMES, metavar="START:STOP:STEP", help="several frames at once, as a Python slice: mean positions, mobility"
+    )
+    classify.add_argument("--labels", type=Path, metavar="OUT.npy", help="save one label a particle")
+    classify.add_argument("--picture", type=Path, metavar="OUT.png", help="draw the (last) frame, coloured by label")
+    classify.add_argument("--json", action="store_true", help="print JSON only")
+    classify.set_defaults(run=_classify)
+
+    render = commands.add_parser("render", help="draw a GSD file, coloured by local order")
+    render.add_argument("file", type=Path, metavar="FILE.gsd")
+    render.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.png")
+    render.add_argument("--frame", type=int, default=-1, help="frame index, negative from the end (default: last)")
+    render.add_argument("--size", type=int, default=900, help="width and height in pixels (default: 900)")
+    render.set_defaults(run=_render)
 
 
 def _add_project(commands: Any) -> None:
@@ -203,50 +224,40 @@ def _add_preset(commands: Any) -> None:
 
 
 def _classify(options: argparse.Namespace) -> None:
-    import numpy as np
+    from .classification import classification_answer, classification_text, classified, read, save_labels, slice_of
 
-    from .configuration import read_gsd
-    from .order import classify
+    for path in filter(None, (options.labels, options.picture)):
+        _writable(path)
+    if options.frames is not None and options.frame is not None:
+        raise InputError(f"--frame {options.frame} and {FRAMES} {options.frames} exclude each other; give one of them.")
+    part = None if options.frames is None else slice_of(options.frames, FRAMES)
+    frames = read(options.file, options.frame, part)
+    order = classified(frames, options.file)
+    if options.labels:
+        save_labels(options.labels, order)
+    if options.picture:
+        from .observe import render
 
-    if options.labels:
-        _writable(options.labels)
-    try:
-        order = classify(read_gsd(options.file, options.frame))
-    except FileFormatError:
-        raise
-    except InputError as error:
-        raise InputError(f"{options.file}: {error}") from error
-    if options.labels:
-        with open(options.labels, "wb") as handle:  # np.save would add .npy to a name without it
-            np.save(handle, order.labels)
-    keys = ("structure", "fractions", "n_cubes", "n_spheres", "lattice_constant", "cubatic_order")
-    answer = {key: getattr(order, key) for key in keys}
-    if options.json:
-        print(json.dumps(answer))
-        return
-    print(f"structure         {order.structure} ({100 * order.structure_fraction:.1f} %)")
-    print("fractions         " + ", ".join(f"{k} {v:.3f}" for k, v in order.fractions.items() if v > 0))
-    print(f"particles         {order.n_cubes} cubes, {order.n_spheres} spheres")
-    print(f"lattice constant  {_cell(order.lattice_constant, '.4f')}")
-    print(f"cubatic order     {_cell(order.cubatic_order, '.3f')}")
+        render(frames[-1], options.picture, order.labels.tolist())
+    answer = classification_answer(order)
+    print(json.dumps(answer, allow_nan=False) if options.json else classification_text(answer))
 
 
 def _render(options: argparse.Namespace) -> None:
-    from .configuration import read_gsd
+    from .classification import classified, read
     from .observe import render
-    from .order import classify
 
     _writable(options.output)
-    configuration = read_gsd(options.file, options.frame)
+    if not 50 <= options.size <= 8000:
+        raise InputError(f"--size is {options.size}; expected 50 to 8000 pixels.")
+    frames = read(options.file, options.frame)
     labels: list[str] | None
     try:
-        labels = classify(configuration).labels.tolist()
+        labels = classified(frames, options.file).labels.tolist()
     except InputError as error:
         print(f"supercube: coloured by species, since order is undefined here: {error}", file=sys.stderr)
         labels = None
-    if not 50 <= options.size <= 8000:
-        raise InputError(f"--size is {options.size}; expected 50 to 8000 pixels.")
-    render(configuration, options.output, labels, size=(options.size, options.size))
+    render(frames[-1], options.output, labels, size=(options.size, options.size))
 
 
 def _writable(path: Path) -> None:

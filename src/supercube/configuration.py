@@ -21,6 +21,8 @@ IntArray = NDArray[np.int32]
 
 #: The species a GSD file may hold; ``Configuration`` itself names species freely.
 GSD_SPECIES = ("cube", "sphere")
+#: Name of the orientations in a GSD file.
+_ORIENTATIONS = "particles/orientation"
 #: Coordinates are single precision in GSD, so a wrapped particle may lie this fraction of a box length outside.
 BOX_TOLERANCE = 1e-5
 
@@ -66,6 +68,7 @@ class Configuration:
         images: (N, 3) int32: how often each body crossed the box, so that it can be unwrapped; zeros if left out.
         shapes: one GSD type-shape dictionary a species ({} where unknown); it is what OVITO and our renderer draw.
         step: absolute time step.
+        oriented: False if nothing is known about how the cubes are turned; ``orientations`` then hold a default.
     """
 
     box: FloatArray
@@ -76,6 +79,7 @@ class Configuration:
     images: IntArray = field(default_factory=lambda: np.zeros((0, 3), dtype=np.int32))
     shapes: tuple[dict[str, Any], ...] = ()
     step: int = 0
+    oriented: bool = True
 
     def __post_init__(self) -> None:
         """Convert to the documented dtypes and check the shapes."""
@@ -173,8 +177,12 @@ def write_gsd(path: str | os.PathLike[str], configuration: Configuration) -> Non
 
     path = Path(path)
     temporary = path.with_name(path.name + ".part")
+    frame = to_frame(configuration)
     with gsd.hoomd.open(temporary, mode="w") as trajectory:
-        trajectory.append(to_frame(configuration))
+        # gsd leaves out what equals its default, and an aligned crystal would be read as one of unknown orientations.
+        if configuration.oriented and np.array_equiv(frame.particles.orientation, [1.0, 0.0, 0.0, 0.0]):
+            trajectory.file.write_chunk(_ORIENTATIONS, frame.particles.orientation)
+        trajectory.append(frame)
     with open(temporary, "rb") as handle:
         os.fsync(handle.fileno())
     temporary.replace(path)
@@ -187,21 +195,61 @@ def read_gsd(path: str | os.PathLike[str], frame: int = -1) -> Configuration:
         path: the file.
         frame: index of the frame, negative ones counted from the end.
 
+    Returns:
+        The configuration; it is not ``oriented`` if it holds cubes and no frame of the file has orientations (a writer
+        that leaves out what equals the default makes such a file of cubes that all lie along the box).
+
     Raises:
         FileFormatError: the file is missing, empty, truncated, or holds what this package cannot use; the message
             says what was found, what was expected, and where.
     """
     with open_trajectory(path) as trajectory:
-        n_frames = len(trajectory)
-        if n_frames == 0:
-            raise FileFormatError(f"{path} holds no frame; expected a GSD file with at least one.")
+        n_frames = _count(trajectory, path)
         if not -n_frames <= frame < n_frames:
             raise FileFormatError(f"{path} has {n_frames} frames; frame {frame} does not exist.")
-        try:
-            raw = trajectory[frame]
-        except (RuntimeError, OSError, ValueError, KeyError) as error:
-            raise FileFormatError(f"{path}: frame {frame} cannot be read ({error}); is the file truncated?") from error
-    return from_frame(raw, f"{path} frame {frame % n_frames}")
+        return _read(trajectory, path, frame % n_frames)
+
+
+def read_frames(path: str | os.PathLike[str], part: slice) -> list[Configuration]:
+    """Read and check some frames of a GSD file, and no others.
+
+    Args:
+        path: the file.
+        part: which frames, as of a Python list: ends beyond the file are cut, negative ones counted from its end.
+
+    Returns:
+        At least one configuration, each as :func:`read_gsd` gives it.
+
+    Raises:
+        FileFormatError: as :func:`read_gsd`.
+        InputError: the step is 0, or no frame is in this part of the file.
+    """
+    shown = ":".join("" if end is None else str(end) for end in (part.start, part.stop, part.step))
+    if part.step == 0:
+        raise InputError(f"The frames {shown} have a step of 0; expected another whole number, such as 1.")
+    with open_trajectory(path) as trajectory:
+        n_frames = _count(trajectory, path)
+        chosen = range(n_frames)[part]
+        if not chosen:
+            raise InputError(f"{path} has {n_frames} frames, of which {shown} takes none; expected some of them.")
+        return [_read(trajectory, path, index) for index in chosen]
+
+
+def _count(trajectory: Any, path: str | os.PathLike[str]) -> int:
+    n_frames = len(trajectory)
+    if n_frames == 0:
+        raise FileFormatError(f"{path} holds no frame; expected a GSD file with at least one.")
+    return n_frames
+
+
+def _read(trajectory: Any, path: str | os.PathLike[str], index: int) -> Configuration:
+    try:
+        raw = trajectory[index]
+        oriented = _ORIENTATIONS in trajectory.file.find_matching_chunk_names(_ORIENTATIONS)
+    except (RuntimeError, OSError, ValueError, KeyError) as error:
+        raise FileFormatError(f"{path}: frame {index} cannot be read ({error}); is the file truncated?") from error
+    found = from_frame(raw, f"{path} frame {index}")
+    return found if oriented else found.with_(oriented=found.count("cube") == 0)
 
 
 def open_trajectory(path: str | os.PathLike[str]) -> Any:
@@ -229,13 +277,15 @@ def from_frame(frame: Any, where: str) -> Configuration:
     """Check a ``gsd.hoomd.Frame`` and turn it into a configuration in double precision.
 
     Raises:
-        FileFormatError: no particles, a flat box, other particle types, NaNs, zero quaternions, or particles
+        FileFormatError: no particles, a flat box, other particle types, NaNs, cubes with zero quaternions, or particles
             outside the box by more than ``BOX_TOLERANCE`` of its lengths (nearer ones are wrapped).
     """
     particles, box = frame.particles, np.array(frame.configuration.box, dtype=np.float64)
     if not particles.N:
         raise FileFormatError(f"{where} holds no particles; expected cubes and/or spheres.")
-    if frame.configuration.dimensions == 2 or not np.all(np.isfinite(box)) or np.any(box[:3] <= 0):
+    if frame.configuration.dimensions == 2:
+        raise FileFormatError(f"{where} is two-dimensional; expected a three-dimensional periodic box.")
+    if not np.all(np.isfinite(box)) or np.any(box[:3] <= 0):
         raise FileFormatError(f"{where} has the box {box.tolist()}; expected a three-dimensional periodic box.")
     typeid = np.array(particles.typeid, dtype=np.int32)
     types = list(particles.types)
@@ -246,20 +296,15 @@ def from_frame(frame: Any, where: str) -> Configuration:
     if foreign:
         raise FileFormatError(f"{where} holds particles of type {', '.join(foreign)}; expected cube and/or sphere.")
     positions = _checked_positions(np.array(particles.position, dtype=np.float64), box, where)
-    orientations = np.array(particles.orientation, dtype=np.float64)
-    norms = np.linalg.norm(orientations, axis=1)
-    bad = np.flatnonzero(~np.isfinite(norms) | (norms < 1e-3))
-    if len(bad):
-        raise FileFormatError(
-            f"{where}: {_first(bad)} have no valid orientation; expected unit quaternions (w, x, y, z)."
-        )
+    is_sphere = np.array([name == "sphere" for name in types])[typeid]
+    orientations = _checked_orientations(np.array(particles.orientation, dtype=np.float64), is_sphere, where)
     wrapped, shift = wrap(positions, box)
     kept = [name for name in GSD_SPECIES if name in types]
     shapes = particles.type_shapes or []
     return Configuration(
         box=box,
         positions=wrapped,
-        orientations=orientations / norms[:, None],
+        orientations=orientations,
         species=tuple(kept),
         typeid=np.array([kept.index(types[i]) if types[i] in kept else -1 for i in range(len(types))])[typeid],
         images=np.array(particles.image, dtype=np.int32) + shift,
@@ -281,6 +326,18 @@ def _checked_positions(positions: FloatArray, box: FloatArray, where: str) -> Fl
             f"expected at most {BOX_TOLERANCE:g} (wrap the positions first)."
         )
     return positions
+
+
+def _checked_orientations(orientations: FloatArray, is_sphere: NDArray[np.bool_], where: str) -> FloatArray:
+    norms = np.linalg.norm(orientations, axis=1)
+    bad = ~np.isfinite(norms) | (norms < 1e-3)
+    if (bad & ~is_sphere).any():
+        raise FileFormatError(
+            f"{where}: {_first(np.flatnonzero(bad & ~is_sphere))} have no valid orientation; expected unit quaternions "
+            "(w, x, y, z)."
+        )
+    # Some programs write zeros for spheres, which have no orientation; any will do.
+    return np.where(bad[:, None], [1.0, 0.0, 0.0, 0.0], orientations / np.where(bad, 1.0, norms)[:, None])
 
 
 def _first(indices: NDArray[np.intp], most: int = 5) -> str:

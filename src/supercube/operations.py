@@ -38,13 +38,33 @@ RESULT_KEYS = (
     "structure",
     "structure_fraction",
     "fractions",
+    "n_cubes",
+    "n_spheres",
     "packing_fraction",
     "packing_fraction_sem",
-    "lattice_constant",
     "cubatic_order",
+    "lattice_constant",
+    "lattice_constant_sem",
+    "c_over_a",
+    "c_over_a_sem",
+    "cell_lengths",
+    "n_grains",
+    "grains",
+    "vacancy_fraction",
+    "substituted_fraction",
     "orientation_fwhm_deg",
+    "orientation_fwhm_sem",
+    "orientation_coherence",
     "o_site_angle_deg",
+    "o_site_angle_sem",
+    "o_site_angle_spread_deg",
+    "o_site_angle_histogram",
     "mobile_fraction",
+    "lindemann",
+    "molten",
+    "sublattices",
+    "frames",
+    "notes",
     "pressure",
     "pressure_sem",
 )
@@ -202,17 +222,10 @@ def classify(job: Any) -> None:
     series["packing_fraction"] = np.array([body_volume / frame.volume for frame in frames])
     pressure, pressure_sem = _mean(read_log(Path(job.path)), "pressure", schedule.end_of_drying)
     job.doc.update(
-        {
-            "structure": order.structure,
-            "structure_fraction": order.structure_fraction,
-            "fractions": order.fractions,
+        order.document()
+        | {
             "packing_fraction": body_volume / frames[-1].volume,
             "packing_fraction_sem": 0.0,  # the volume is prescribed, not an average
-            "lattice_constant": order.lattice_constant,
-            "cubatic_order": order.cubatic_order,
-            "orientation_fwhm_deg": order.orientation_fwhm_deg,
-            "o_site_angle_deg": order.o_site_angle_deg,
-            "mobile_fraction": order.mobile_fraction,
             "pressure": pressure,
             "pressure_sem": pressure_sem,
         }

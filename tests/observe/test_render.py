@@ -226,6 +226,23 @@ def test_missing_shapes_get_documented_sizes_and_a_note():
     assert len(notes) == 2
 
 
+@pytest.mark.parametrize(("apart", "edge"), [(0.6, 1.0), (2.9, 1.0), (12.0, 12.0), (1.1e-9, 1.1e-9)])
+def test_missing_cube_sizes_follow_a_foreign_unit_of_length(apart, edge):
+    places = apart * np.array([(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)])
+    solids, _ = solids_of(bodies(places, box=5 * apart, shapes=False), 1.0)
+    np.testing.assert_allclose(solids.half[0] + solids.radius[0], edge / 2)
+    np.testing.assert_allclose(solids.radius, edge / 10)
+
+
+def test_unknown_orientations_take_a_line_of_the_legend(tmp_path):
+    known = bodies([(0, 0, 0)])
+    for name, configuration in (("known", known), ("unknown", known.with_(oriented=False))):
+        render(configuration, tmp_path / f"{name}.png", size=(120, 120))
+    pictures = [imread(tmp_path / f"{name}.png") for name in ("known", "unknown")]
+    # The line stands in the lowest tenth, where the other picture has its legend, higher up.
+    assert not np.array_equal(*(picture[-12:] for picture in pictures))
+
+
 def test_sphere_scale_is_admitted():
     solids, notes = solids_of(bodies([(0, 0, 0)], [(2, 0, 0)]), 0.6)
     np.testing.assert_allclose(solids.radius[1], 0.6)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import freud
@@ -42,7 +43,8 @@ def test_counts_and_document_are_plain():
     assert (order.n_cubes, order.n_spheres) == (4 * 27, 27)
     document = order.document()
     assert "labels" not in document
-    assert {type(v) for v in document.values()} <= {str, float, int, dict, type(None)}
+    assert {type(v) for v in document.values()} <= {str, float, int, dict, list, type(None)}
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_grains_are_both_found_and_the_cubes_of_none_misaligned():
 def test_neighbours_agree_only_with_the_same_crystal_axes():
     c = crystal("SC", 4)
     everyone = np.ones(64, dtype=bool)
-    *near, _ = neighbours_by_species(c.positions, c.box, everyone)
+    near = neighbours_by_species(c.positions, c.box, everyone)
     found = grown(near, everyone, everyone, np.tile(np.eye(3), (64, 1, 1)), lambda regions: regions.kind >= 0)
     assert (found.kind >= 0).all()
     left = c.minimum_image(c.positions)[:, 0] < -0.5  # two of four layers

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..configuration import Configuration, box_matrix, wrap
+from ..configuration import Configuration, box_matrix, cube_shape, wrap
 from ..errors import InputError
 from ._trace import Array, Solids
 
 #: Cubes without a shape in the file: the unit of length is the cube edge, and this rounding is a usual one.
 DEFAULT_EDGE, DEFAULT_ROUNDING = 1.0, 0.1
+#: Distance of a cube to the nearest body, in edges, that fits a unit of length of one edge: overlapping a little, or a
+#: dilute fluid. Out of this many cubes, the median is looked at.
+UNIT_EDGE, PROBED = (0.5, 3.0), 100
 #: Sharper edges are drawn with this rounding, in box half edges (the outer size stays): under a pixel, and the
 #: distance function then has a gradient everywhere that a ray can hit.
 LEAST_ROUNDING = 0.005
@@ -65,15 +68,22 @@ def solids_of(configuration: Configuration, sphere_scale: float) -> tuple[Solids
 
 def _assumed_shape(configuration: Configuration, species: str) -> dict[str, Any]:
     if species == "cube":
-        h = DEFAULT_EDGE / 2 - DEFAULT_ROUNDING
-        return {
-            "type": "ConvexPolyhedron",
-            "rounding_radius": DEFAULT_ROUNDING,
-            "vertices": [list(corner) for corner in product((-h, h), repeat=3)],
-        }
+        edge = _likely_edge(configuration)
+        return cube_shape(DEFAULT_ROUNDING * edge, edge)
     if species != "sphere":
         raise InputError(f"Species {species!r} has no shape; only cubes and spheres can be drawn without one.")
     return {"type": "Sphere", "diameter": _touching_diameter(configuration)}
+
+
+def _likely_edge(configuration: Configuration) -> float:
+    """1 if the bodies nearest to cubes are where they would be in that unit, else their distance: a foreign unit."""
+    cubes = configuration.positions[configuration.is_species("cube")][:PROBED]
+    nearest = []
+    for place in cubes:
+        apart = np.linalg.norm(configuration.minimum_image(configuration.positions - place), axis=1)
+        nearest.append(float(apart[apart > 0].min(initial=np.inf)))
+    typical = float(np.median(nearest))
+    return DEFAULT_EDGE if UNIT_EDGE[0] <= typical <= UNIT_EDGE[1] or np.isinf(typical) else typical
 
 
 def _touching_diameter(configuration: Configuration) -> float:

@@ -50,9 +50,10 @@ def render(
 ) -> None:
     """Draw all bodies in the periodic box as a PNG.
 
-    Bodies keep the shape in ``configuration.shapes``. Where that is empty, a cube has edge 1 and rounding 0.1, spheres
-    have the smallest distance of two of them as diameter (1 if there is one), and the legend says so. The box may be
-    drawn from another (arbitrary) periodic origin so that its faces cut few bodies; each body is drawn once.
+    Bodies keep the shape in ``configuration.shapes``. Where that is empty, a cube has edge 1 (the distance to its
+    neighbours, if that tells another unit of length) and a rounding of a tenth, spheres have the smallest distance of
+    two of them as diameter (1 if there is one), and the legend says so. The box may be drawn from another (arbitrary)
+    periodic origin so that its faces cut few bodies; each body is drawn once.
 
     Args:
         configuration: what to draw.
@@ -75,6 +76,8 @@ def render(
     solids = cut_at_gaps(solids, configuration.box, look_from(*view)[2])
     if sphere_opacity < 1.0 and solids.is_sphere.any():
         notes.insert(0, "spheres drawn as glass to show what is behind")
+    if not configuration.oriented:
+        notes.append("orientations unknown, cubes drawn along the box")
     legend = _legend_entries(configuration, names)
     band = _Bands.of(size, len(legend), title is not None, notes)
     picture = draw(solids, _colours(configuration, names), configuration.box, band.picture(size), view, sphere_opacity)

@@ -1,6 +1,8 @@
 """The answer about a configuration: which crystal it is, how much of it, and how good.
 
-:mod:`.recognise` labels the particles; here the labels become one answer for the whole, and numbers.
+:mod:`.recognise` labels the particles; here the labels become one answer for the whole, and numbers: its unit cell
+(:mod:`.cells`), grains (:mod:`.grains`), defects (:mod:`.defects`), the cubes' orientations (:mod:`.alignment`) and the
+particles' motion (:mod:`.rattling`).
 """
 
 from __future__ import annotations
@@ -14,28 +16,29 @@ from numpy.typing import NDArray
 
 from ..configuration import Configuration
 from ..errors import InputError
-from ..statepoint import LEAST_BODIES
+from .alignment import Alignment, alignment_of
+from .cells import Cell, cells_of
+from .checks import check
 from .cubatic import REPLICATES, cubatic_order
-from .recognise import recognise
-from .references import LABELS, templates
-from .regions import Regions
-from .symmetry import disorientation, mean_frame, twist
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
+from .defects import defects_of
+from .grains import Grains, canonical, grains_of, group_of, misorientation, quaternion
+from .rattling import by_species, rattling_of
+from .recognise import Recognition, recognise
+from .references import CUBE, LABELS, templates
 
 #: Least share of all particles that makes a label the structure of the whole.
 MAJORITY = 0.5
-#: Fewer particles than this are no crystal.
-MINIMUM = LEAST_BODIES
-#: Spread per axis (degrees) above which cube axes are as good as random, where it would be 24.
-NO_DIRECTION = 17.0
+#: Grains that a document lists.
+LISTED = 20
+#: Fewer frames than this say little about motion.
+FRAMES = 10
 
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """What :func:`classify` found.
+    """What :func:`classify` found; None where there is nothing to measure, never NaN. ``_sem``: standard error.
+
+    Lengths are in the unit of the positions. Cell, defects, orientations and sublattices are those of ``structure``.
 
     Attributes:
         labels: (N,) str, one of ``LABELS`` for each particle.
@@ -45,14 +48,36 @@ class Order:
         n_cubes: number of cubes.
         n_spheres: number of spheres.
         cubatic_order: of all cubes (:func:`cubatic_order`), None without cubes.
-        lattice_constant: conventional cubic a of ``structure``, mean over its particles of the scale fitted to their
-            neighbours, in the unit of the positions; None if disordered.
-        orientation_fwhm_deg: 2 sqrt(2 ln 2) times the rms angle, per axis of rotation, of the structure's cubes to
-            the mean crystal axes (O cubes of ABO3: the tilt of their B-O axis only); None if disordered or if the
-            cubes point anywhere.
-        o_site_angle_deg: mean angle by which O cubes of ABO3 are turned about their B-O axis, folded to 0..45, None
-            for other structures. Folding biases it: a mean of 45 is seen as 45 - 0.8 times the rms spread.
+        lattice_constant: conventional a from the distances of neighbours (:mod:`.cells`), mean over the grains weighted
+            by their particles.
+        lattice_constant_sem: its standard error.
+        c_over_a: None if the cell is cubic.
+        c_over_a_sem: its standard error.
+        cell_lengths: edges of the conventional cell of the largest grain, each on its own, in the order of its axes;
+            those of a cubic crystal differ where it is strained.
+        n_grains: grains of all structures, of at least ``grains.LEAST`` particles.
+        grains: each with ``structure``, ``particles``, ``fraction`` of all particles, ``orientation`` (unit quaternion,
+            scalar first, from the axes of space to the crystal's; of the equivalent ones the smallest turn),
+            ``lattice_constant``, ``lattice_constant_sem`` and ``misorientation_deg`` to the largest grain (None if the
+            crystal is another); largest first.
+        vacancy_fraction: share of the crystal's sites that nobody occupies (:mod:`.defects`).
+        substituted_fraction: share that the other species occupies.
+        orientation_fwhm_deg: full width at half maximum of the cubes' angles about each axis, away from the mean of
+            their own sublattice (:meth:`.alignment.Alignment.spread`); None if they point anywhere.
+        orientation_fwhm_sem: its standard error.
+        orientation_coherence: 1 if all cubes are turned alike to the lattice around them, ~0 if at random.
+        o_site_angle_deg: mean angle by which O cubes of ABO3 are turned about their B-O axis, folded to 0..45, with
+            the bias of folding (:meth:`.alignment.Alignment.site_angle`); None for other structures.
+        o_site_angle_sem: its standard error.
+        o_site_angle_spread_deg: standard deviation.
+        o_site_angle_histogram: shares in nine bins of 5 degrees.
         mobile_fraction: share of particles that left their places over the frames; None for a single frame.
+        lindemann: species -> rms displacement over neighbour distance (:mod:`.rattling`); None for a single frame.
+        molten: species -> whether it left its sites over the frames (:func:`.rattling.molten`).
+        sublattices: one for each site of the structure, with ``site``, ``species``, ``particles``, ``lindemann``,
+            ``orientation_fwhm_deg`` and ``coherence``.
+        frames: how many frames were averaged.
+        notes: sentences on what the numbers do not say.
     """
 
     labels: NDArray[np.str_]
@@ -63,13 +88,32 @@ class Order:
     n_spheres: int
     cubatic_order: float | None
     lattice_constant: float | None
+    lattice_constant_sem: float | None
+    c_over_a: float | None
+    c_over_a_sem: float | None
+    cell_lengths: list[float] | None
+    n_grains: int
+    grains: list[dict[str, Any]]
+    vacancy_fraction: float | None
+    substituted_fraction: float | None
     orientation_fwhm_deg: float | None
+    orientation_fwhm_sem: float | None
+    orientation_coherence: float | None
     o_site_angle_deg: float | None
+    o_site_angle_sem: float | None
+    o_site_angle_spread_deg: float | None
+    o_site_angle_histogram: list[float] | None
     mobile_fraction: float | None
+    lindemann: dict[str, float | None]
+    molten: dict[str, bool | None]
+    sublattices: list[dict[str, Any]]
+    frames: int
+    notes: list[str]
 
     def document(self) -> dict[str, Any]:
-        """Everything but ``labels``, as plain Python types for JSON."""
-        return {name: value for name, value in vars(self).items() if name != "labels"}
+        """Everything but ``labels``, as plain Python types for JSON, with the largest grains only."""
+        plain = {name: value for name, value in vars(self).items() if name != "labels"}
+        return plain | {"grains": self.grains[:LISTED]}
 
 
 def classify(
@@ -88,21 +132,20 @@ def classify(
             depends on orientations is None.
 
     Raises:
-        InputError: no frame, fewer than 7 particles, NaNs, all particles on one point, a species other than
-            ``cube`` and ``sphere``, or frames that hold different particles.
+        InputError: no frame, frames that hold different particles, or one of the reasons of :func:`.checks.check`.
     """
     sequence = [frames] if isinstance(frames, Configuration) else list(frames)
     if not sequence:
         raise InputError("No frame to classify; expected at least one configuration.")
     for frame in sequence:
-        _check(frame)
+        check(frame, oriented)
     found = recognise(sequence, oriented)
-    labels, is_cube, last = found.labels, found.is_cube, found.motion.mean
+    labels, is_cube = found.labels, found.is_cube
     fractions = {label: float(np.mean(labels == label)) for label in LABELS}
     structure = max(LABELS[:-1], key=lambda label: fractions[label])
     if fractions[structure] < MAJORITY:
         structure = "disordered"
-    member = (labels == structure) & (structure != "disordered")
+    cubes = found.motion.mean.orientations[is_cube]
     return Order(
         labels=labels,
         structure=structure,
@@ -110,68 +153,124 @@ def classify(
         fractions=fractions,
         n_cubes=int(is_cube.sum()),
         n_spheres=int((~is_cube).sum()),
-        cubatic_order=cubatic_order(last.orientations[is_cube], replicates) if oriented else None,
-        lattice_constant=float(found.regions.pose.scale[member].mean() * found.unit) if member.any() else None,
-        orientation_fwhm_deg=_fwhm(found.regions, member, is_cube, found.cubes),
-        o_site_angle_deg=_o_site_angle(found.regions, member, found.cubes),
-        mobile_fraction=float(found.mobile.mean()) if found.motion.frames > 1 else None,
+        cubatic_order=cubatic_order(cubes, replicates) if oriented else None,
+        frames=found.motion.frames,
+        **_quality(found, structure),
+        **_motion(found, structure),
+        notes=_notes(found, oriented),
     )
 
 
-def _check(frame: Configuration) -> None:
-    n = len(frame)
-    foreign = sorted({frame.species[t] for t in np.unique(frame.typeid)} - {"cube", "sphere"})
-    if foreign:
-        raise InputError(f"The configuration holds {', '.join(foreign)}; expected cube and/or sphere.")
-    if n < MINIMUM:
-        raise InputError(f"The configuration holds {n} particles; expected at least {MINIMUM}, one neighbour shell.")
-    if not np.all(np.isfinite(frame.box)) or np.any(frame.box[:3] <= 0):
-        raise InputError(f"The configuration has the box {frame.box.tolist()}; expected positive lengths.")
-    bad = np.flatnonzero(~np.isfinite(frame.positions).all(axis=1))
-    if len(bad):
-        raise InputError(f"{len(bad)} particles (first: {bad[0]}) have NaN or infinite positions; expected numbers.")
-    norms = np.linalg.norm(frame.orientations, axis=1)
-    bad = np.flatnonzero(~np.isfinite(norms) | (norms < 1e-3))
-    if len(bad):
-        raise InputError(
-            f"{len(bad)} particles (first: {bad[0]}) have NaN or zero orientations; expected quaternions (w, x, y, z)."
+def _quality(found: Recognition, structure: str) -> dict[str, Any]:
+    """Cell, grains, defects, orientations and sublattices."""
+    member = (found.labels == structure) & (structure != "disordered")
+    last = found.motion.mean
+    grains = grains_of(found.regions)
+    cells = cells_of(found.regions, grains, last.positions, last.box, found.unit)
+    frames = np.array([cell.frame for cell in cells]).reshape(-1, 3, 3)
+    alignment = alignment_of(found, grains, frames, member)
+    spread, angle = alignment.spread(), alignment.site_angle()
+    defects = defects_of(found, member)
+    return {
+        **_cell(grains, cells, structure),
+        "n_grains": len(cells),
+        "grains": _grains(grains, cells, len(member)),
+        "vacancy_fraction": defects.vacancy_fraction,
+        "substituted_fraction": defects.substituted_fraction,
+        "orientation_fwhm_deg": spread.fwhm_deg,
+        "orientation_fwhm_sem": spread.fwhm_sem,
+        "orientation_coherence": spread.coherence,
+        "o_site_angle_deg": angle.mean_deg,
+        "o_site_angle_sem": angle.sem,
+        "o_site_angle_spread_deg": angle.spread_deg,
+        "o_site_angle_histogram": angle.histogram,
+        "sublattices": _sublattices(found, structure, alignment),
+    }
+
+
+def _cell(grains: Grains, cells: Sequence[Cell], structure: str) -> dict[str, Any]:
+    """Lattice constants of a structure: over its grains, weighted by their particles."""
+    mine = [k for k, label in enumerate(grains.labels) if label == structure]
+    weights = grains.sizes[mine]
+    a, a_sem = _mean([cells[k].a for k in mine], [cells[k].a_sem for k in mine], weights)
+    ratio, ratio_sem = _mean([cells[k].c_over_a for k in mine], [cells[k].c_over_a_sem for k in mine], weights)
+    return {
+        "lattice_constant": a,
+        "lattice_constant_sem": a_sem,
+        "c_over_a": ratio,
+        "c_over_a_sem": ratio_sem,
+        "cell_lengths": cells[mine[0]].lengths if mine else None,
+    }
+
+
+def _mean(
+    values: Sequence[float | None], errors: Sequence[float | None], weights: NDArray[np.int64]
+) -> tuple[float | None, float | None]:
+    """Weighted mean and its error, of grains that have both; without errors if none has."""
+    whole = [(v, e, w) for v, e, w in zip(values, errors, weights, strict=True) if v is not None and e is not None]
+    if whole:
+        v, e, w = np.array(whole).T
+        return float(v @ w / w.sum()), float(np.sqrt((e * w) @ (e * w)) / w.sum())
+    known = [(v, w) for v, w in zip(values, weights, strict=True) if v is not None]
+    if known:
+        v, w = np.array(known).T
+        return float(v @ w / w.sum()), None
+    return None, None
+
+
+def _grains(grains: Grains, cells: Sequence[Cell], n: int) -> list[dict[str, Any]]:
+    rows = []
+    for label, size, cell in zip(grains.labels, grains.sizes.tolist(), cells, strict=True):
+        group, first = group_of(label), group_of(grains.labels[0])
+        frame = canonical(cell.frame, group)
+        angle = misorientation(cells[0].frame, cell.frame, group) if len(group) == len(first) else None
+        rows.append(
+            {
+                "structure": label,
+                "particles": size,
+                "fraction": size / n,
+                "orientation": quaternion(frame).tolist(),
+                "lattice_constant": cell.a,
+                "lattice_constant_sem": cell.a_sem,
+                "misorientation_deg": angle,
+            }
         )
-    spread = np.abs(frame.minimum_image(frame.positions - frame.positions[0])).max()
-    if spread < 1e-9 * frame.box[:3].max():
-        raise InputError(f"All {n} particles lie on one point; expected {n} different positions.")
+    return rows
 
 
-def _fwhm(assignment: Regions, member: BoolArray, is_cube: BoolArray, cubes: FloatArray | None) -> float | None:
-    """2 sqrt(2 ln 2) times the rms rotation of the cubes per axis about the mean crystal axes, in degrees."""
-    if cubes is None or not (member & is_cube).any():
-        return None
-    axes = mean_frame(assignment.pose.frame[member])
-    squares, components = 0.0, 0
+def _sublattices(found: Recognition, structure: str, alignment: Alignment) -> list[dict[str, Any]]:
+    """One row for each site of the structure."""
+    rattling = rattling_of(found)
+    rows = []
     for site in templates():
-        rows = np.flatnonzero(member & (assignment.kind == site.kind) & is_cube)
-        if not len(rows):
-            continue
-        if site.spin_axis is None:
-            squares += float((disorientation(cubes[rows], axes) ** 2).sum())
-            components += 3 * len(rows)
-        else:
-            # Which of the mean axes is this particle's own spin axis; then the cube axis nearest to it.
-            own = assignment.pose.frame[rows][:, :, site.spin_axis]
-            axis = axes.T[np.abs(own @ axes).argmax(axis=1)]
-            cosine = np.abs(np.einsum("nia,ni->na", cubes[rows], axis)).max(axis=1)
-            squares += float((np.degrees(np.arccos(np.clip(cosine, 0.0, 1.0))) ** 2).sum())
-            components += 2 * len(rows)
-    spread = np.sqrt(squares / components)
-    return float(2 * np.sqrt(2 * np.log(2)) * spread) if spread < NO_DIRECTION else None
+        mine = found.regions.kind == site.kind
+        if site.label == structure:
+            spread = alignment.spread(site.kind)
+            rows.append(
+                {
+                    "site": site.site,
+                    "species": "cube" if site.species == CUBE else "sphere",
+                    "particles": int(mine.sum()),
+                    "lindemann": rattling.ratio(mine) if rattling else None,
+                    "orientation_fwhm_deg": spread.fwhm_deg,
+                    "coherence": spread.coherence,
+                }
+            )
+    return rows
 
 
-def _o_site_angle(assignment: Regions, member: BoolArray, cubes: FloatArray | None) -> float | None:
-    if cubes is None:
-        return None
-    angles = []
-    for site in templates():
-        rows = np.flatnonzero(member & (assignment.kind == site.kind))
-        if site.spin_axis is not None and len(rows):
-            axis = np.full(len(rows), site.spin_axis)
-            angles.append(twist(cubes[rows], assignment.pose.frame[rows], axis))
-    return float(np.concatenate(angles).mean()) if angles else None
+def _motion(found: Recognition, structure: str) -> dict[str, Any]:
+    """What needs several frames."""
+    rattling = rattling_of(found)
+    lindemann, molten = by_species(rattling, found.is_cube, structure)
+    mobile = float(found.mobile.mean()) if rattling else None
+    return {"mobile_fraction": mobile, "lindemann": lindemann, "molten": molten}
+
+
+def _notes(found: Recognition, oriented: bool) -> list[str]:
+    notes = []
+    if not oriented and found.is_cube.any():
+        notes.append("Orientations are unknown: SC is told by positions alone.")
+    if 1 < found.motion.frames < FRAMES:
+        notes.append(f"{found.motion.frames} frames tell little about motion; ten or more do.")
+    return notes

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .limits import LIMITS, Limits
-from .neighbours import Neighbours
+from .neighbours import Neighbours, Surroundings
 from .references import CUBE, SLIDE, SPHERE, Template
 from .symmetry import polar_rotation
 
@@ -26,8 +26,8 @@ IntArray = NDArray[np.int64]
 #: the crystal. Below 0.5, so that no particle can occupy two places; a thermal ABO3 crystal at its worst (rms 0.126 of
 #: that distance, 0.073 per component) leaves a place at 0.4 = 5.5 sigma.
 CAPTURE = 0.40
-#: Standard deviations per component, in nearest-neighbour distances: of particles spread evenly over the capture
-#: radius, and the one below which fits count as equally sharp.
+#: Standard deviations per component, in the particle's own spacing (not in that of the template, which differs between
+#: crystals): of particles spread evenly over a capture radius, and the one below which fits count as equally sharp.
 EVEN, SHARP = CAPTURE / 5**0.5, 0.05
 #: Particles at a time: keeps the largest temporary below ~20 MB, which a processor's cache partly holds.
 CHUNK = 2048
@@ -131,12 +131,12 @@ def joined(parts: Sequence[Match]) -> Match:
     )
 
 
-def match(template: Template, neighbours: Sequence[Neighbours], rows: IntArray, limits: Limits = LIMITS) -> Match:
+def match(template: Template, neighbours: Surroundings, rows: IntArray, limits: Limits = LIMITS) -> Match:
     """Fit a template to particles of which nothing is known yet.
 
     Args:
         template: the site to look for.
-        neighbours: per species, as :func:`neighbours_by_species` returns them.
+        neighbours: of all particles.
         rows: (n,) the particles, of the template's species.
         limits: between crystal and disorder.
     """
@@ -146,7 +146,7 @@ def match(template: Template, neighbours: Sequence[Neighbours], rows: IntArray, 
 
 def refined(
     template: Template,
-    neighbours: Sequence[Neighbours],
+    neighbours: Surroundings,
     rows: IntArray,
     pose: Pose,
     share: float,
@@ -156,7 +156,7 @@ def refined(
 
     Args:
         template: the site.
-        neighbours: per species.
+        neighbours: of all particles.
         rows: (n,) the particles.
         pose: where it is expected.
         share: least share of the places of each shell that must be filled.
@@ -171,7 +171,7 @@ def refined(
     return joined(parts)
 
 
-def _searched(template: Template, neighbours: Sequence[Neighbours], rows: IntArray, limits: Limits) -> Match:
+def _searched(template: Template, neighbours: Surroundings, rows: IntArray, limits: Limits) -> Match:
     """The best of several starts for each particle."""
     which, pose = _starts(template, neighbours[template.seed_species], rows)
     quality = np.zeros(len(which))
@@ -216,7 +216,7 @@ def _spread(template: Template, found: Match, which: IntArray, n: int) -> Match:
 
 def _refined(
     template: Template,
-    neighbours: Sequence[Neighbours],
+    neighbours: Surroundings,
     rows: IntArray,
     pose: Pose,
     rounds: int,
@@ -232,24 +232,25 @@ def _refined(
     squared = (np.where(filled, distance / unit[:, None], 0.0) ** 2).astype(np.float32)
     own = (pose.origin**2).sum(axis=1) / unit**2
     variance = (squared.sum(axis=1) + own) / np.maximum(3.0 * filled.sum(axis=1) + 3.0 - PARAMETERS, 1.0)
+    spread = np.sqrt(variance) * unit / neighbours.spacing[rows]
     shells = template.shell[:, None] == np.arange(template.shell.max() + 1)
     counts = filled.astype(np.float32) @ shells.astype(np.float32)
-    # One vacancy must not cost a label, so a shell of one place may be empty.
+    # One vacancy must not cost a label, so a shell of one place may be empty, and one of two half empty.
     size = shells.sum(axis=0)
-    need = share * np.where(size > 1, size, 0)
+    need = share * np.where(size > 2, size, size - 1)
     strangers = _strangers(template, neighbours, rows, pose, filled)
     places = len(template.vectors)
     fits = (counts >= need).all(axis=1) & (own < CAPTURE**2)
     if template.strict:
         fits &= strangers <= limits.strangers * places
         fits &= 3.0 * variance <= (ONE_FIT * limits.stiffness * template.lindemann) ** 2
-    gain = 0.5 * np.log(EVEN**2 / np.clip(variance, SHARP**2, EVEN**2)) / np.log(EVEN / SHARP)
+    gain = np.log(EVEN / np.clip(spread, SHARP, EVEN)) / np.log(EVEN / SHARP)
     quality = (gain * filled.sum(axis=1) - strangers) / places
     return Match(fits, pose, found, squared, own, quality)
 
 
 def _strangers(
-    template: Template, neighbours: Sequence[Neighbours], rows: IntArray, pose: Pose, filled: BoolArray
+    template: Template, neighbours: Surroundings, rows: IntArray, pose: Pose, filled: BoolArray
 ) -> FloatArray:
     """(n,) how many particles within the radius where the template is complete occupy none of its places."""
     reach = (template.complete * pose.scale) ** 2 * pose.stretch ** (2 / 3)
@@ -311,7 +312,7 @@ def places_of(template: Template, pose: Pose) -> FloatArray:
 
 
 def _occupants(
-    template: Template, neighbours: Sequence[Neighbours], rows: IntArray, pose: Pose
+    template: Template, neighbours: Surroundings, rows: IntArray, pose: Pose
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
     """Who is nearest to each place: particle numbers (n, T), their vectors (n, T, 3), their distances (n, T)."""
     matrix = pose.scale[:, None, None] * pose.frame

@@ -28,7 +28,7 @@ from ..configuration import Configuration
 from .limits import LIMITS, Limits
 from .matching import CHUNK, PARAMETERS
 from .motion import Motion, average
-from .neighbours import Neighbours, neighbours_by_species
+from .neighbours import Surroundings, neighbours_by_species
 from .references import CUBE, LOOSE, SPHERE, Template, templates
 from .regions import Regions, grown
 from .symmetry import matrices
@@ -61,7 +61,6 @@ class Recognition:
         is_cube: (N,).
         cubes: (N, 3, 3) axes of the cubes as columns (those of the spheres mean nothing), None if unknown.
         near: neighbours of each species (cubes, spheres).
-        unit: length that the neighbours' vectors and the regions' scales are in units of.
         mobile: (N,) particles that left their places over the frames.
         regions: template, pose and neighbours of every particle that belongs to a crystal.
     """
@@ -69,10 +68,14 @@ class Recognition:
     motion: Motion
     is_cube: BoolArray
     cubes: FloatArray | None
-    near: Sequence[Neighbours]
-    unit: float
+    near: Surroundings
     mobile: BoolArray
     regions: Regions
+
+    @property
+    def unit(self) -> float:
+        """Length that the neighbours' vectors and the regions' scales are in units of."""
+        return self.near.unit
 
     @property
     def labels(self) -> NDArray[np.str_]:
@@ -94,21 +97,20 @@ def recognise(frames: Sequence[Configuration], oriented: bool = True, limits: Li
     cubes = None
     if oriented:
         cubes = matrices(last.orientations / np.linalg.norm(last.orientations, axis=1, keepdims=True))
-    *near, unit = neighbours_by_species(last.positions, last.box, is_cube)
-    mobile = _mobile(motion, near, unit)
-    regions = grown(near, is_cube, ~mobile, cubes, partial(_kept, motion, mobile, unit, limits), limits)
-    return Recognition(motion, is_cube, cubes, near, unit, mobile, regions)
+    near = neighbours_by_species(last.positions, last.box, is_cube)
+    mobile = _mobile(motion, near)
+    regions = grown(near, is_cube, ~mobile, cubes, partial(_kept, motion, mobile, near.unit, limits), limits)
+    return Recognition(motion, is_cube, cubes, near, mobile, regions)
 
 
-def _mobile(motion: Motion, neighbours: Sequence[Neighbours], unit: float) -> BoolArray:
+def _mobile(motion: Motion, near: Surroundings) -> BoolArray:
     """(N,) particles that strayed: rms above LINDEMANN or largest distance above HOP, in neighbour distances.
 
     The neighbour distance is that of the two nearest particles around the mean position, on average.
     """
     if motion.frames == 1:
         return np.zeros(len(motion.squared), dtype=bool)
-    distances = unit * np.sqrt(np.concatenate([near.squares[:, :2] for near in neighbours], axis=1))
-    distance = np.sort(distances, axis=1)[:, :2].mean(axis=1)
+    distance = near.unit * np.sqrt(near.nearest(2)[1]).mean(axis=1)
     strayed = motion.squared > LINDEMANN**2 * _allowance(motion.frames) * distance**2
     return np.asarray(strayed | (motion.largest > HOP * distance), dtype=bool)
 

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..configuration import Configuration
-from .classify import classify
+from .checks import check
+from .cubatic import cubatic_order
+from .recognise import recognise
 from .references import LABELS
 
 
@@ -20,15 +22,20 @@ def order_series(frames: Iterable[Configuration]) -> dict[str, NDArray[np.generi
 
     Returns:
         Arrays of one length: ``step`` (int64), ``fraction_<label>`` for every label (float64, they sum to 1) and
-        ``cubatic_order`` (float64, NaN in frames without cubes).
+        ``cubatic_order`` (float64, NaN in frames without cubes or of unknown orientations).
+
+    Raises:
+        InputError: as :func:`classify`.
     """
     steps: list[int] = []
     rows: list[list[float]] = []
     for frame in frames:
-        order = classify(frame, replicates=1)
+        check(frame, frame.oriented)
+        labels = recognise([frame], frame.oriented).labels
+        cubes = frame.orientations[frame.is_species("cube")]
+        cubatic = cubatic_order(cubes, replicates=1) if frame.oriented else None
         steps.append(frame.step)
-        cubatic = np.nan if order.cubatic_order is None else order.cubatic_order
-        rows.append([*(order.fractions[label] for label in LABELS), cubatic])
+        rows.append([*(float(np.mean(labels == label)) for label in LABELS), np.nan if cubatic is None else cubatic])
     table = np.array(rows, dtype=np.float64).reshape(len(rows), len(LABELS) + 1)
     series: dict[str, NDArray[np.generic]] = {"step": np.array(steps, dtype=np.int64)}
     names = [*(f"fraction_{label}" for label in LABELS), "cubatic_order"]

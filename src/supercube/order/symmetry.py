@@ -236,7 +236,7 @@ def mean_frames(frames: FloatArray, number: NDArray[np.int64], count: int) -> tu
     """Mean frame and cubatic order of each of many groups at once.
 
     Formula: of each group as :func:`mean_frame`, by the same climb from up to 8 of its frames. With that frame X the
-    order is P = 1 - |M(X) - G|^2 / 4.8, as of ``cubatic_order``; for n frames at random it is about 1.8/sqrt(n).
+    order is P = 1 - |M(X) - G|^2 / 4.8, as of ``cubatic_order``; for n frames at random it is about 1.5/sqrt(n).
 
     Args:
         frames: (n, 3, 3).

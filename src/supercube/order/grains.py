@@ -1,0 +1,208 @@
+"""Grains: connected crystallites, which way their crystal axes point, and which particle sits on which of their sites.
+
+Two particles belong to one grain if one is on a template place of the other, on the right site, and their crystal axes
+agree within ``recognise.GRAIN`` (12 degrees). So:
+
+* a whole crystal in a periodic box is one grain, and so is a crystal that bends by little from neighbour to neighbour;
+* a boundary of less than 12 degrees makes no new grain;
+* parallel crystals that are shifted against each other, such as SC clusters that touch, are two grains with a
+  misorientation of 0, since neither's particles are on the other's places;
+* the two sides of a coherent twin are two grains (fcc: 60 degrees); the plane they share belongs to one of them, for
+  its particles have three quarters of their neighbours on places of either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .matching import CHUNK
+from .recognise import GRAIN
+from .references import Template, templates
+from .regions import Regions
+from .symmetry import polar_rotation
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+#: Fewer connected particles are no grain: a particle and a shell of six, the fewest a configuration may have. Chance
+#: makes hardly any: 42 disordered samples have none, 126 crystals (with defects, or half molten) one of 8, one of 16.
+LEAST = 7
+
+
+@dataclass(frozen=True)
+class Grains:
+    """Grains, largest first.
+
+    Attributes:
+        number: (N,) grain of each particle, -1 for none.
+        labels: (G,) crystal of each grain.
+        sizes: (G,) particles.
+        frame: (G, 3, 3) crystal axes as columns, the mean over the particles, of all equivalent ones those nearest to
+            the axes of space.
+        turn: (N,) which rotation g of the crystal's group takes these axes to the particle's own, ``pose.frame`` = R g;
+            meaningless outside of grains.
+        agree: (N, T) neighbours that are on their places, with the same crystal axes.
+    """
+
+    number: IntArray
+    labels: tuple[str, ...]
+    sizes: IntArray
+    frame: FloatArray
+    turn: IntArray
+    agree: BoolArray
+
+
+def rows_of(found: Regions, rows: BoolArray | None = None) -> Iterator[tuple[Template, IntArray]]:
+    """Templates with some of the particles that belong to them; of all rows or of some."""
+    kind = found.kind if rows is None else np.where(rows, found.kind, -1)
+    for site in templates():
+        whose = np.flatnonzero(kind == site.kind)
+        for start in range(0, len(whose), CHUNK):
+            yield site, whose[start : start + CHUNK]
+
+
+@cache
+def group_of(label: str) -> FloatArray:
+    """(g, 3, 3) rotations of a crystal's system."""
+    return next(site.group for site in templates() if site.label == label)
+
+
+@cache
+def sublattices(kind: int) -> IntArray:
+    """(g,) which of the equivalent sites of the cell each ``turn`` is, for turns on one kind of site.
+
+    Turns that differ by a rotation of the site itself are the same site; in the library's crystals, whose point groups
+    are those of their systems, different sites differ by a rotation.
+    """
+    site = templates()[kind]
+    own = [s for s in site.group if _maps(site, s)]
+    numbers = [[int(np.abs(site.group - g @ s).sum(axis=(1, 2)).argmin()) for s in own] for g in site.group]
+    return np.array([min(row) for row in numbers], dtype=np.int64)
+
+
+def _maps(site: Template, rotation: FloatArray) -> bool:
+    """Whether a rotation maps the places of a template onto its places, species by species."""
+    apart = np.linalg.norm((site.vectors @ rotation.T)[:, None] - site.vectors, axis=-1)
+    same = site.neighbour_species[:, None] == site.neighbour_species
+    return bool(((apart < 1e-6) & same).any(axis=1).all())
+
+
+def grains_of(found: Regions) -> Grains:
+    """All grains of at least LEAST particles."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(found.kind)
+    agree = _agreeing(found)
+    # Rows of a sparse matrix as they stand: no sorting.
+    ends = np.concatenate([[0], np.cumsum(agree.sum(axis=1))])
+    links = csr_array((np.ones(ends[-1], dtype=np.int8), found.neighbour[agree], ends), shape=(n, n))
+    _, component = connected_components(links, directed=True, connection="weak")
+    sizes = np.bincount(component[found.kind >= 0], minlength=component.max() + 1)
+    order = np.argsort(-sizes, kind="stable")[: int((sizes >= LEAST).sum())]
+    rank = np.full(len(sizes), -1)
+    rank[order] = np.arange(len(order))
+    number = np.where(found.kind >= 0, rank[component], -1)
+    frame, turn = np.zeros((len(order), 3, 3)), np.zeros(n, dtype=np.int64)
+    labels = [""] * len(order)
+    for label, rows in _by_label(np.where(number >= 0, found.kind, -1)):
+        grain = number[rows]
+        axes, turn[rows] = _axes(found.pose.frame[rows], found.quality[rows], grain, group_of(label))
+        for k in np.unique(grain):
+            labels[k] = label
+        frame[np.unique(grain)] = axes
+    return Grains(number, tuple(labels), sizes[order], frame, turn, agree)
+
+
+def _by_label(kind: IntArray) -> Iterator[tuple[str, IntArray]]:
+    names = [site.label for site in templates()]
+    for label in dict.fromkeys(names):
+        rows = np.flatnonzero(np.isin(kind, [k for k, name in enumerate(names) if name == label]))
+        if len(rows):
+            yield label, rows
+
+
+def _agreeing(found: Regions) -> BoolArray:
+    """(N, T) neighbours on the sites of their places whose crystal axes are within GRAIN of the particle's own."""
+    agree = np.zeros(found.neighbour.shape, dtype=bool)
+    for site, rows in rows_of(found):
+        neighbour = found.neighbour[rows, : len(site.vectors)]
+        agree[rows, : len(site.vectors)] = (neighbour >= 0) & (found.kind[neighbour] == site.neighbour_kind)
+    frames = found.pose.frame.copy()
+    central = np.zeros(len(frames), dtype=bool)
+    for label, rows in _by_label(found.kind):
+        reference = frames[rows[found.quality[rows].argmax()]]
+        group = group_of(label)
+        nearest = _traces(reference[None], frames[rows], group).argmax(axis=1)
+        frames[rows] = frames[rows] @ np.swapaxes(group, 1, 2)[nearest]
+        mean = polar_rotation(frames[rows].sum(axis=0)[None])[0]
+        # Two frames within half the limit of a third are within the limit: most pairs need no look.
+        central[rows] = np.einsum("nij,ij->n", frames[rows], mean) > 1 + 2 * np.cos(np.radians(GRAIN / 2))
+    for site, rows in rows_of(found):
+        places = slice(0, len(site.vectors))
+        neighbour = found.neighbour[rows, places]
+        i, t = np.nonzero(agree[rows, places] & ~(central[rows, None] & central[neighbour]))
+        agree[rows[i], t] = _near(frames[rows[i]], frames[neighbour[i, t]], site.group)
+    return agree
+
+
+def _near(first: FloatArray, second: FloatArray, group: FloatArray) -> BoolArray:
+    """(n,) whether two frames are within GRAIN of each other, over a crystal's rotations."""
+    least = 1 + 2 * np.cos(np.radians(GRAIN))
+    result = np.einsum("nij,nij->n", first, second) > least
+    rest = np.flatnonzero(~result)
+    result[rest] = _traces(first[rest], second[rest], group).max(axis=1, initial=-1.0) > least
+    return np.asarray(result)
+
+
+def _traces(first: FloatArray, second: FloatArray, group: FloatArray) -> FloatArray:
+    """(n, g) tr((A g)^T B) of frames A, B: 1 + 2 cos of the angle between A g and B."""
+    relative = np.swapaxes(first, -1, -2) @ second
+    return np.asarray(relative.reshape(-1, 9) @ group.reshape(-1, 9).T)
+
+
+def _axes(frames: FloatArray, quality: FloatArray, grain: IntArray, group: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Mean crystal axes of each grain of one crystal, in the order of their numbers, and (n,) rotations ``turn``."""
+    _, first, which = np.unique(grain, return_index=True, return_inverse=True)
+    # Of the best fit of each grain first, to have a reference that is no outlier.
+    order = np.lexsort((-quality, which))
+    reference = frames[order[np.searchsorted(which[order], np.arange(len(first)))]]
+    inverse = np.swapaxes(group, 1, 2)
+    near = frames @ inverse[_traces(reference[which], frames, group).argmax(axis=1)]
+    sums = np.zeros((len(first), 9))
+    for k, column in enumerate(near.reshape(-1, 9).T):
+        sums[:, k] = np.bincount(which, column, minlength=len(first))
+    mean = np.array([canonical(axes, group) for axes in polar_rotation(sums.reshape(-1, 3, 3))])
+    return mean, _traces(mean[which], frames, group).argmax(axis=1)
+
+
+def canonical(frame: FloatArray, group: FloatArray) -> FloatArray:
+    """Of the equivalent axes R g those that the smallest turn takes from the axes of space.
+
+    Among equal turns (where they are, noise decides: no choice is continuous) the one about the axis with the largest
+    components, compared one by one.
+    """
+    candidates = frame @ group
+    axis = np.stack([candidates[:, k - 1, k - 2] - candidates[:, k - 2, k - 1] for k in range(3)], axis=1)
+    keys = np.round(np.column_stack([np.trace(candidates, axis1=1, axis2=2), axis]), 6)
+    return np.asarray(candidates[np.lexsort(keys.T[::-1])[-1]])
+
+
+def quaternion(frame: FloatArray) -> FloatArray:
+    """(4,) unit quaternion, scalar first and positive, of a canonical frame, whose angle is below 100 degrees."""
+    w = np.sqrt(1 + np.trace(frame)) / 2
+    axis = np.array([frame[k - 1, k - 2] - frame[k - 2, k - 1] for k in range(3)])
+    return np.array([w, *(axis / (4 * w))])
+
+
+def misorientation(first: FloatArray, second: FloatArray, group: FloatArray) -> float:
+    """Smallest angle in degrees between two crystal frames, over the rotations of their crystal system."""
+    # |A - B|^2 = 8 sin^2(angle/2), which keeps its digits near 0.
+    apart = float(np.linalg.norm(first @ group - second, axis=(1, 2)).min())
+    return float(np.degrees(2 * np.arcsin(min(apart / np.sqrt(8), 1.0))))
