@@ -11,8 +11,8 @@ from scipy.spatial.transform import Rotation
 
 from supercube.errors import InputError
 from supercube.order import LABELS, classify
+from supercube.order.agreement import agreement
 from supercube.order.neighbours import neighbours_by_species
-from supercube.order.recognise import _agreement
 from supercube.order.regions import grown
 
 CELLS = {"SC": 4, "NaCl": 2, "ABO3": 3}
@@ -159,7 +159,7 @@ def test_neighbours_agree_only_with_the_same_crystal_axes():
     frame = np.where(left[:, None, None], turn @ found.pose.frame, found.pose.frame)
     twisted = replace(found, pose=replace(found.pose, frame=frame))
     for regions, share in ((found, 1.0), (twisted, 13 / 18)):  # the next layer holds 1 + 4 of the 6 + 12 neighbours
-        np.testing.assert_allclose(_agreement(regions), share)
+        np.testing.assert_allclose(agreement(regions), share)
 
 
 def test_one_misaligned_cube_is_the_only_one_to_lose_its_label():

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..configuration import box_matrix
+from .agreement import rows_of
 from .blocks import BLOCKS, block_of, ratio, summed
-from .grains import Grains, rows_of, sublattices
+from .grains import Grains, sublattices
 from .recognise import Recognition
 from .references import Template, templates
 from .regions import Regions

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 
 from ..configuration import box_matrix
 from ..crystals.library import C_OVER_A, STRUCTURES
+from .agreement import rows_of
 from .blocks import BLOCKS, block_of, jackknife, summed
-from .grains import Grains, rows_of, sublattices
+from .grains import Grains, sublattices
 from .matching import places_of, pose_of
 from .references import VALUES, Template, templates
 from .regions import Regions

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from ..configuration import Configuration
 from ..errors import InputError
+from .agreement import group_of
 from .alignment import Alignment, alignment_of
 from .cells import Cell, cells_of
 from .checks import check
 from .cubatic import REPLICATES, cubatic_order
 from .defects import defects_of
-from .grains import Grains, canonical, grains_of, group_of, misorientation, quaternion
+from .grains import Grains, canonical, grains_of, misorientation, quaternion
 from .rattling import by_species, rattling_of
 from .recognise import Recognition, recognise
 from .references import CUBE, LABELS, templates

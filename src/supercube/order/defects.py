@@ -21,7 +21,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .grains import rows_of, sublattices
+from .agreement import rows_of
+from .grains import sublattices
 from .matching import CAPTURE, places_of, pose_of
 from .neighbours import Neighbours
 from .packings import pairs_within

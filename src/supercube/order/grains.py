@@ -1,7 +1,7 @@
 """Grains: connected crystallites, which way their crystal axes point, and which particle sits on which of their sites.
 
 Two particles belong to one grain if one is on a template place of the other, on the right site, and their crystal axes
-agree within ``recognise.GRAIN`` (12 degrees). So:
+agree within ``agreement.GRAIN`` (12 degrees). So:
 
 * a whole crystal in a periodic box is one grain, and so is a crystal that bends by little from neighbour to neighbour;
 * a boundary of less than 12 degrees makes no new grain;
@@ -13,15 +13,13 @@ agree within ``recognise.GRAIN`` (12 degrees). So:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .matching import CHUNK
-from .recognise import GRAIN
+from .agreement import agreeing, by_label, group_of, traces
 from .references import Template, templates
 from .regions import Regions
 from .symmetry import polar_rotation
@@ -58,21 +56,6 @@ class Grains:
     agree: BoolArray
 
 
-def rows_of(found: Regions, rows: BoolArray | None = None) -> Iterator[tuple[Template, IntArray]]:
-    """Templates with some of the particles that belong to them; of all rows or of some."""
-    kind = found.kind if rows is None else np.where(rows, found.kind, -1)
-    for site in templates():
-        whose = np.flatnonzero(kind == site.kind)
-        for start in range(0, len(whose), CHUNK):
-            yield site, whose[start : start + CHUNK]
-
-
-@cache
-def group_of(label: str) -> FloatArray:
-    """(g, 3, 3) rotations of a crystal's system."""
-    return next(site.group for site in templates() if site.label == label)
-
-
 @cache
 def sublattices(kind: int) -> IntArray:
     """(g,) which of the equivalent sites of the cell each ``turn`` is, for turns on one kind of site.
@@ -99,7 +82,7 @@ def grains_of(found: Regions) -> Grains:
     from scipy.sparse.csgraph import connected_components
 
     n = len(found.kind)
-    agree = _agreeing(found)
+    agree = agreeing(found)
     # Rows of a sparse matrix as they stand: no sorting.
     ends = np.concatenate([[0], np.cumsum(agree.sum(axis=1))])
     links = csr_array((np.ones(ends[-1], dtype=np.int8), found.neighbour[agree], ends), shape=(n, n))
@@ -111,60 +94,13 @@ def grains_of(found: Regions) -> Grains:
     number = np.where(found.kind >= 0, rank[component], -1)
     frame, turn = np.zeros((len(order), 3, 3)), np.zeros(n, dtype=np.int64)
     labels = [""] * len(order)
-    for label, rows in _by_label(np.where(number >= 0, found.kind, -1)):
+    for label, rows in by_label(np.where(number >= 0, found.kind, -1)):
         grain = number[rows]
         axes, turn[rows] = _axes(found.pose.frame[rows], found.quality[rows], grain, group_of(label))
         for k in np.unique(grain):
             labels[k] = label
         frame[np.unique(grain)] = axes
     return Grains(number, tuple(labels), sizes[order], frame, turn, agree)
-
-
-def _by_label(kind: IntArray) -> Iterator[tuple[str, IntArray]]:
-    names = [site.label for site in templates()]
-    for label in dict.fromkeys(names):
-        rows = np.flatnonzero(np.isin(kind, [k for k, name in enumerate(names) if name == label]))
-        if len(rows):
-            yield label, rows
-
-
-def _agreeing(found: Regions) -> BoolArray:
-    """(N, T) neighbours on the sites of their places whose crystal axes are within GRAIN of the particle's own."""
-    agree = np.zeros(found.neighbour.shape, dtype=bool)
-    for site, rows in rows_of(found):
-        neighbour = found.neighbour[rows, : len(site.vectors)]
-        agree[rows, : len(site.vectors)] = (neighbour >= 0) & (found.kind[neighbour] == site.neighbour_kind)
-    frames = found.pose.frame.copy()
-    central = np.zeros(len(frames), dtype=bool)
-    for label, rows in _by_label(found.kind):
-        reference = frames[rows[found.quality[rows].argmax()]]
-        group = group_of(label)
-        nearest = _traces(reference[None], frames[rows], group).argmax(axis=1)
-        frames[rows] = frames[rows] @ np.swapaxes(group, 1, 2)[nearest]
-        mean = polar_rotation(frames[rows].sum(axis=0)[None])[0]
-        # Two frames within half the limit of a third are within the limit: most pairs need no look.
-        central[rows] = np.einsum("nij,ij->n", frames[rows], mean) > 1 + 2 * np.cos(np.radians(GRAIN / 2))
-    for site, rows in rows_of(found):
-        places = slice(0, len(site.vectors))
-        neighbour = found.neighbour[rows, places]
-        i, t = np.nonzero(agree[rows, places] & ~(central[rows, None] & central[neighbour]))
-        agree[rows[i], t] = _near(frames[rows[i]], frames[neighbour[i, t]], site.group)
-    return agree
-
-
-def _near(first: FloatArray, second: FloatArray, group: FloatArray) -> BoolArray:
-    """(n,) whether two frames are within GRAIN of each other, over a crystal's rotations."""
-    least = 1 + 2 * np.cos(np.radians(GRAIN))
-    result = np.einsum("nij,nij->n", first, second) > least
-    rest = np.flatnonzero(~result)
-    result[rest] = _traces(first[rest], second[rest], group).max(axis=1, initial=-1.0) > least
-    return np.asarray(result)
-
-
-def _traces(first: FloatArray, second: FloatArray, group: FloatArray) -> FloatArray:
-    """(n, g) tr((A g)^T B) of frames A, B: 1 + 2 cos of the angle between A g and B."""
-    relative = np.swapaxes(first, -1, -2) @ second
-    return np.asarray(relative.reshape(-1, 9) @ group.reshape(-1, 9).T)
 
 
 def _axes(frames: FloatArray, quality: FloatArray, grain: IntArray, group: FloatArray) -> tuple[FloatArray, IntArray]:
@@ -174,12 +110,12 @@ def _axes(frames: FloatArray, quality: FloatArray, grain: IntArray, group: Float
     order = np.lexsort((-quality, which))
     reference = frames[order[np.searchsorted(which[order], np.arange(len(first)))]]
     inverse = np.swapaxes(group, 1, 2)
-    near = frames @ inverse[_traces(reference[which], frames, group).argmax(axis=1)]
+    near = frames @ inverse[traces(reference[which], frames, group).argmax(axis=1)]
     sums = np.zeros((len(first), 9))
     for k, column in enumerate(near.reshape(-1, 9).T):
         sums[:, k] = np.bincount(which, column, minlength=len(first))
     mean = np.array([canonical(axes, group) for axes in polar_rotation(sums.reshape(-1, 3, 3))])
-    return mean, _traces(mean[which], frames, group).argmax(axis=1)
+    return mean, traces(mean[which], frames, group).argmax(axis=1)
 
 
 def canonical(frame: FloatArray, group: FloatArray) -> FloatArray:

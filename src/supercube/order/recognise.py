@@ -16,7 +16,7 @@ Only ratios of lengths enter, so scaling all coordinates changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -25,11 +25,12 @@ from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
 from ..configuration import Configuration
+from .agreement import agreement, rows_of
 from .limits import LIMITS, Limits
-from .matching import CHUNK, PARAMETERS
+from .matching import PARAMETERS
 from .motion import Motion, average
 from .neighbours import Surroundings, neighbours_by_species
-from .references import CUBE, LOOSE, SPHERE, Template, templates
+from .references import CUBE, LOOSE, SPHERE, templates
 from .regions import Regions, grown
 from .symmetry import matrices
 
@@ -47,9 +48,6 @@ LINDEMANN = LOOSE
 HOP = 0.7
 #: Probability that a particle vibrating at the Lindemann limit is taken for mobile because of few frames.
 MOBILE_FALSE_ALARM = 0.01
-#: Largest angle between the crystal axes of neighbours, in degrees: fits to 14-26 particles at the Lindemann limit
-#: scatter by 2-4 degrees; larger angles are grain boundaries.
-GRAIN = 12.0
 
 
 @dataclass(frozen=True)
@@ -133,20 +131,7 @@ def _kept(motion: Motion, mobile: BoolArray, unit: float, limits: Limits, found:
         limit *= limits.stiffness
         kind = np.where(motion.squared < _allowance(motion.frames) * limit**2, kind, -1)
     kind = np.where(_stiff(replace(found, kind=kind), motion, mobile, unit, limits.stiffness), kind, -1)
-    return np.asarray((kind >= 0) & (_agreement(replace(found, kind=kind)) >= limits.agreement))
-
-
-def _roles() -> IntArray:
-    return np.array([site.role for site in templates()] + [-1])
-
-
-def _rows_of(found: Regions) -> Iterator[tuple[Template, IntArray, NDArray[np.int32]]]:
-    """Templates with some of the particles that belong to them, and those in their places."""
-    for site in templates():
-        rows = np.flatnonzero(found.kind == site.kind)
-        for start in range(0, len(rows), CHUNK):
-            some: IntArray = rows[start : start + CHUNK]
-            yield site, some, found.neighbour[some, : len(site.vectors)]
+    return np.asarray((kind >= 0) & (agreement(replace(found, kind=kind)) >= limits.agreement))
 
 
 def _stiff(found: Regions, motion: Motion, mobile: BoolArray, unit: float, factor: float) -> BoolArray:
@@ -156,10 +141,28 @@ def _stiff(found: Regions, motion: Motion, mobile: BoolArray, unit: float, facto
     the fitted parameters by 3 M/(3 M - 7) with M particles, plus the squared fluctuations over the frames; divided by
     the number of residuals. One fit scatters by ~15 %, the neighbourhood by ~5 %.
     """
-    # Per particle and species: sum of squares and how many. The last row is nobody's.
+    n = len(mobile)
+    sums, counts = _squares(found, motion, mobile, unit)
+    result = np.zeros(n, dtype=bool)
+    for site, rows in rows_of(found):
+        neighbour = found.neighbour[rows, : len(site.vectors)]
+        used = (neighbour >= 0) & (found.kind[neighbour] == site.neighbour_kind)
+        near = np.where(used, neighbour, n)
+        total = sums[rows] + sums[near].sum(axis=1)
+        number = counts[rows] + counts[near].sum(axis=1)
+        result[rows] = (total <= (factor * site.lindemann) ** 2 * number).all(axis=1)
+    return result
+
+
+def _squares(found: Regions, motion: Motion, mobile: BoolArray, unit: float) -> tuple[FloatArray, FloatArray]:
+    """(N + 1, 2) sums of squares of each particle's fit over its places with cubes and with spheres, and how many.
+
+    The last row is nobody's.
+    """
     n = len(mobile)
     sums, counts = np.zeros((n + 1, 2)), np.zeros((n + 1, 2))
-    for site, rows, neighbour in _rows_of(found):
+    for site, rows in rows_of(found):
+        neighbour = found.neighbour[rows, : len(site.vectors)]
         filled = neighbour >= 0
         m = filled.sum(axis=1) + 1
         # Mobile particles are out already; a single hopper must not weigh on all who stay.
@@ -174,38 +177,4 @@ def _stiff(found: Regions, motion: Motion, mobile: BoolArray, unit: float, facto
             counts[rows, species] = calm[:, columns].sum(axis=1)
         sums[rows, site.species] += found.own[rows] * correction + motion.squared[rows] / length
         counts[rows, site.species] += 1
-    result = np.zeros(n, dtype=bool)
-    roles = _roles()
-    for site, rows, neighbour in _rows_of(found):
-        used = (neighbour >= 0) & (roles[found.kind[neighbour]] == roles[site.neighbour_kind])
-        near = np.where(used, neighbour, n)
-        total = sums[rows] + sums[near].sum(axis=1)
-        number = counts[rows] + counts[near].sum(axis=1)
-        result[rows] = (total <= (factor * site.lindemann) ** 2 * number).all(axis=1)
-    return result
-
-
-def _agreement(found: Regions) -> FloatArray:
-    """(N,) share of the neighbours found that are on the sites of their places, with the same crystal axes."""
-    share = np.zeros(len(found.kind))
-    roles = _roles()
-    for site, rows, neighbour in _rows_of(found):
-        filled = neighbour >= 0
-        agree = filled & (roles[found.kind[neighbour]] == roles[site.neighbour_kind])
-        i, t = np.nonzero(agree)
-        expected = found.pose.frame[rows[i]] @ site.neighbour_turn[t]
-        agree[i, t] = _within(expected, found.pose.frame[neighbour[i, t]], site.group, GRAIN)
-        share[rows] = agree.sum(axis=1) / np.maximum(filled.sum(axis=1), 1)
-    return share
-
-
-def _within(first: FloatArray, second: FloatArray, group: FloatArray, degrees: float) -> BoolArray:
-    """(n,) whether the smallest angle between two frames, over a crystal's rotations, is below a limit."""
-    least = 1 + 2 * np.cos(np.radians(degrees))
-    # Regions that grew from one seed need no symmetry.
-    result = np.einsum("nij,nij->n", first, second) > least
-    rest = np.flatnonzero(~result)
-    if len(rest):
-        relative = np.swapaxes(first[rest], 1, 2) @ second[rest]
-        result[rest] = np.einsum("nij,gji->ng", relative, group).max(axis=1) > least
-    return np.asarray(result)
+    return sums, counts
