@@ -33,6 +33,8 @@ EVEN, SHARP = CAPTURE / 5**0.5, 0.05
 CHUNK = 2048
 #: Fits start from the pairs made by this many nearest neighbours of the seed shell; after one round the best is kept.
 STARTS = 5
+#: Share of ``Limits.begin`` that has to be filled before a fit, and after one round of it.
+HOPE = (0.75, 0.85)
 #: A fit has this many parameters (scale, rotation, origin), which the residuals are corrected for.
 PARAMETERS = 7
 #: Largest rms displacement in one fit, in Lindemann ratios: the average over a neighbourhood has to be below one, and
@@ -91,7 +93,7 @@ class Match:
     quality: FloatArray
 
 
-def pose_of(pose: Pose, rows: IntArray | BoolArray) -> Pose:
+def pose_of(pose: Pose, rows: IntArray | BoolArray | slice) -> Pose:
     """Poses of some of the particles."""
     return Pose(pose.scale[rows], pose.stretch[rows], pose.slide[rows], pose.frame[rows], pose.origin[rows])
 
@@ -165,9 +167,7 @@ def refined(
     parts = []
     for start in range(0, max(len(rows), 1), CHUNK):
         chunk = slice(start, start + CHUNK)
-        parts.append(
-            _refined(template, neighbours, rows[chunk], pose_of(pose, np.arange(len(rows))[chunk]), 1, share, limits)
-        )
+        parts.append(_refined(template, neighbours, rows[chunk], pose_of(pose, chunk), 1, share, limits))
     return joined(parts)
 
 
@@ -179,8 +179,8 @@ def _searched(template: Template, neighbours: Surroundings, rows: IntArray, limi
         found, offsets, distance = _occupants(template, neighbours, rows[which], pose)
         unit = CAPTURE * template.nearest * pose.scale
         quality = np.where(found >= 0, 1 - (distance / unit[:, None]) ** 2, 0.0).sum(axis=1)
-        # The first assignments tell most starts as hopeless.
-        keep = (found >= 0).sum(axis=1) >= limits.begin * len(template.vectors) / 2
+        # The first assignments tell most starts as hopeless, the second ones most templates.
+        keep = (found >= 0).sum(axis=1) >= limits.begin * len(template.vectors) * HOPE[round_number]
         which, quality, pose = which[keep], quality[keep], pose_of(pose, keep)
         if not len(which):
             return _nothing(template, len(rows))
@@ -284,7 +284,7 @@ def _starts(template: Template, near: Neighbours, particles: IntArray) -> tuple[
         cosine = np.einsum("nhi,nki->nhk", unit[:, :starts], unit)
         # Beyond 1.25 of the median lies the next shell, which stands in for missing neighbours.
         second = (np.abs(cosine - t_first @ t_second) + 10.0 * far[:, None, :]).argmin(axis=2)
-        v = np.take_along_axis(unit, second[..., None], axis=1)
+        v = unit[np.arange(len(unit))[:, None], second]
         frames.append(_triad(unit[:, :starts], v) @ _triad(t_first, t_second).T)
     frame = np.concatenate(frames, axis=1)
     each = frame.shape[1]
@@ -301,7 +301,9 @@ def _triad(u: FloatArray, v: FloatArray) -> FloatArray:
     minus = u - v + np.array([1e-9, -1e-9, 2e-9])
     minus = minus - plus * np.sum(plus * minus, axis=-1, keepdims=True)
     minus = minus / np.linalg.norm(minus, axis=-1, keepdims=True)
-    return np.stack([plus, minus, np.cross(plus, minus)], axis=-1)
+    (a, b, c), (d, e, f) = np.moveaxis(plus, -1, 0), np.moveaxis(minus, -1, 0)
+    third = np.stack([b * f - c * e, c * d - a * f, a * e - b * d], axis=-1)  # np.cross takes several times as long
+    return np.stack([plus, minus, third], axis=-1)
 
 
 def places_of(template: Template, pose: Pose) -> FloatArray:
@@ -331,14 +333,16 @@ def _occupants(
         vectors = near.vectors[rows]
         part = places[:, columns]
         # |p - x|^2 expanded: one matrix product instead of a (n, T, K, 3) array. |p|^2 does not move the minimum.
-        squares = near.squares[rows][:, None, :] - 2 * (part @ np.swapaxes(vectors, 1, 2))
+        squares = part @ np.swapaxes(-2 * vectors, 1, 2)
+        squares += near.squares[rows][:, None, :]
         nearest = squares.argmin(axis=2)
-        x = np.take_along_axis(vectors, nearest[..., None], axis=1)
+        row = np.arange(n)[:, None]
+        x = vectors[row, nearest]
         distance = ((x - part) ** 2).sum(axis=-1)
-        # Nobody stands at the end of a list that is too short: its square is infinite, its vector zero.
-        lowest = np.take_along_axis(squares, nearest[..., None], axis=2)[..., 0]
-        inside = (distance < limit[:, None]) & np.isfinite(lowest)
-        who[:, columns] = np.where(inside, np.take_along_axis(near.index[rows], nearest, axis=1), -1)
+        # Nobody stands at the end of a list that is too short: its number is -1, its vector zero.
+        index = near.index[rows[:, None], nearest]
+        inside = (distance < limit[:, None]) & (index >= 0)
+        who[:, columns] = np.where(inside, index, -1)
         where[:, columns] = x
         away[:, columns] = np.where(inside, np.sqrt(distance), 0.0)
     return who, where, away
