@@ -23,8 +23,9 @@ RETILED = {
     "sheared": [[1, 1, 0], [0, 1, 0], [0, 0, 1]],
     "mixed": [[1, 1, 0], [0, 1, 1], [1, 1, 1]],
 }
-#: Farthest label that one particle changes, in nearest-neighbour distances, at noise of 3 % (see test_locality).
-NEIGHBOURHOOD = 4.0
+#: Farthest label that one particle changes, in nearest-neighbour distances, at noise of 3 %: 168 removals from
+#: two-phase boxes of all crystals changed 20 labels, half of them within 2.3 and the farthest at 4.8.
+NEIGHBOURHOOD = 5.0
 
 
 def labels(configuration: Configuration) -> np.ndarray:

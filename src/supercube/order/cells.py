@@ -30,8 +30,8 @@ from .agreement import rows_of
 from .blocks import BLOCKS, block_of, jackknife, summed
 from .grains import Grains, sublattices
 from .matching import places_of, pose_of
+from .recognise import Recognition
 from .references import VALUES, Template, templates
-from .regions import Regions
 from .symmetry import nearest_rotation
 
 FloatArray = NDArray[np.float64]
@@ -63,25 +63,18 @@ class Cell:
     frame: FloatArray
 
 
-def cells_of(found: Regions, grains: Grains, positions: FloatArray, box: FloatArray, unit: float) -> list[Cell]:
-    """Cell of each grain.
-
-    Args:
-        found: regions.
-        grains: their grains.
-        positions: (N, 3).
-        box: (6,).
-        unit: of the regions' lengths.
-    """
+def cells_of(recognition: Recognition, grains: Grains) -> list[Cell]:
+    """Cell of each grain."""
+    found, last = recognition.regions, recognition.motion.mean
     rows = np.flatnonzero(grains.number >= 0)
-    matrix = box_matrix(box)
-    fractional = positions @ np.linalg.inv(matrix).T
-    key = np.zeros(len(positions), dtype=np.int64)
+    matrix = box_matrix(last.box)
+    fractional = last.positions @ np.linalg.inv(matrix).T
+    key = np.zeros(len(fractional), dtype=np.int64)
     key[rows] = BLOCKS * grains.number[rows] + block_of(fractional[rows], grains.number[rows])
     slide = summed(found.pose.slide[rows], grains.number[rows], len(grains.labels)) / grains.sizes
     sums = np.zeros((len(grains.labels) * BLOCKS, 2, 3, 3))
     for site, some in rows_of(found, grains.number >= 0):
-        measured, ideal = _sums(found, grains, site, some, fractional, matrix, unit, slide)
+        measured, ideal = _sums(recognition, site, some, fractional, matrix, slide[grains.number[some]])
         turn = site.group[grains.turn[some]]
         back = np.swapaxes(turn, 1, 2)
         sums += summed(np.stack([measured @ back, turn @ ideal @ back], axis=1), key[some], len(sums))
@@ -90,19 +83,18 @@ def cells_of(found: Regions, grains: Grains, positions: FloatArray, box: FloatAr
 
 
 def _sums(
-    found: Regions,
-    grains: Grains,
+    recognition: Recognition,
     site: Template,
     rows: IntArray,
     fractional: FloatArray,
     matrix: FloatArray,
-    unit: float,
     slide: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
     """(n, 3, 3) sums over the places of each particle of d z^T and of w z^T, in the axes of its template."""
+    found, unit = recognition.regions, recognition.unit
     pose = pose_of(found.pose, rows)
-    w, z = places_of(site, replace(pose, slide=slide[grains.number[rows]])), _centred(site.kind)
-    agree = grains.agree[rows, : len(site.vectors)]
+    w, z = places_of(site, replace(pose, slide=slide)), _centred(site.kind)
+    agree = recognition.agree[rows, : len(site.vectors)]
     neighbour = found.neighbour[rows, : len(site.vectors)]
     steps = np.where(agree[..., None], fractional[neighbour] - fractional[rows][:, None], 0.0)
     # The image that stands on the place, which in a small box need not be the nearest; it matters only near the faces

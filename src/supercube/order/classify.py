@@ -56,7 +56,7 @@ class Order:
         c_over_a_sem: its standard error.
         cell_lengths: edges of the conventional cell of the largest grain, each on its own, in the order of its axes;
             those of a cubic crystal differ where it is strained.
-        n_grains: grains of all structures, of at least ``grains.LEAST`` particles.
+        n_grains: grains of all structures, of at least ``agreement.LEAST`` particles.
         grains: each with ``structure``, ``particles``, ``fraction`` of all particles, ``orientation`` (unit quaternion,
             scalar first, from the axes of space to the crystal's; of the equivalent ones the smallest turn),
             ``lattice_constant``, ``lattice_constant_sem`` and ``misorientation_deg`` to the largest grain (None if the
@@ -142,7 +142,7 @@ def classify(
         check(frame, oriented)
     found = recognise(sequence, oriented)
     labels, is_cube = found.labels, found.is_cube
-    fractions = {label: float(np.mean(labels == label)) for label in LABELS}
+    fractions = found.fractions()
     structure = max(LABELS[:-1], key=lambda label: fractions[label])
     if fractions[structure] < MAJORITY:
         structure = "disordered"
@@ -165,9 +165,8 @@ def classify(
 def _quality(found: Recognition, structure: str) -> dict[str, Any]:
     """Cell, grains, defects, orientations and sublattices."""
     member = (found.labels == structure) & (structure != "disordered")
-    last = found.motion.mean
-    grains = grains_of(found.regions)
-    cells = cells_of(found.regions, grains, last.positions, last.box, found.unit)
+    grains = grains_of(found)
+    cells = cells_of(found, grains)
     frames = np.array([cell.frame for cell in cells]).reshape(-1, 3, 3)
     alignment = alignment_of(found, grains, frames, member)
     spread, angle = alignment.spread(), alignment.site_angle()

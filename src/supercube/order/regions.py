@@ -43,6 +43,9 @@ SHARE = 0.5
 #: Neighbours that belong to the same crystal are asked too if their fit is poorer by this much: a Laves phase is
 #: nearly the same along other axes, where its quality is 0.5 instead of 0.9 at 5 % noise.
 POORER = 0.25
+#: A fit replaces another one only if it is better by this much: the same fit from another start differs by rounding,
+#: and what follows from it must not.
+BETTER = 0.02
 #: Times that a particle is tried with one structure, from different neighbours.
 TRIES = 6
 #: Largest angle of an SC cube to the fitted crystal axes, in degrees. Hard cubes at volume fraction 0.55 vibrate by 7
@@ -89,7 +92,7 @@ class Regions:
 
     def take(self, site: Template, rows: IntArray, found: Match) -> IntArray:
         """Particles that fit better than what they belonged to; returns them."""
-        better = found.fits & (found.quality > self.quality[rows])
+        better = found.fits & (found.quality > self.quality[rows] + BETTER)
         rows, found = rows[better], taken(found, better)
         places = len(site.vectors)
         self.kind[rows] = site.kind
@@ -356,7 +359,8 @@ def _outward(
     who = np.concatenate([part.who for part in parts])
     kind = np.concatenate([part.kind for part in parts])
     source = np.concatenate([part.source for part in parts])
-    # The suggestion of the neighbour that fits best; equal ones differ by nothing that matters.
-    order = np.lexsort((-regions.quality[source], who))
+    # The suggestion of the neighbour that fits best; of equally good fits (1 is the best there is) the nearest to its
+    # own site, never the first by number.
+    order = np.lexsort((regions.own[source], -regions.quality[source], who))
     first = order[np.unique(who[order], return_index=True)[1]]
     return _Proposals(who[first], kind[first], pose_of(poses([part.pose for part in parts]), first), source[first])

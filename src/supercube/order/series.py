@@ -31,11 +31,11 @@ def order_series(frames: Iterable[Configuration]) -> dict[str, NDArray[np.generi
     rows: list[list[float]] = []
     for frame in frames:
         check(frame, frame.oriented)
-        labels = recognise([frame], frame.oriented).labels
+        fractions = recognise([frame], frame.oriented).fractions()
         cubes = frame.orientations[frame.is_species("cube")]
         cubatic = cubatic_order(cubes, replicates=1) if frame.oriented else None
         steps.append(frame.step)
-        rows.append([*(float(np.mean(labels == label)) for label in LABELS), np.nan if cubatic is None else cubatic])
+        rows.append([*(fractions[label] for label in LABELS), np.nan if cubatic is None else cubatic])
     table = np.array(rows, dtype=np.float64).reshape(len(rows), len(LABELS) + 1)
     series: dict[str, NDArray[np.generic]] = {"step": np.array(steps, dtype=np.int64)}
     names = [*(f"fraction_{label}" for label in LABELS), "cubatic_order"]
