@@ -94,12 +94,13 @@ def _whole(answer: dict[str, Any]) -> list[_Line]:
 
 
 def _cell(answer: dict[str, Any]) -> list[_Line]:
-    edges = answer["cell_lengths"]
+    edges, angles = answer["cell_lengths"], answer["cell_angles_deg"]
     unit = " (in the input's unit of length)"
     return [
         ("lattice constant", _measured(answer["lattice_constant"], answer["lattice_constant_sem"], unit)),
         ("c/a", _measured(answer["c_over_a"], answer["c_over_a_sem"])),
         ("cell edges", "" if edges is None else " x ".join(f"{edge:#.5g}" for edge in edges)),
+        ("cell angles", "" if angles is None else ", ".join(f"{angle:.1f}°" for angle in angles)),
     ]
 
 

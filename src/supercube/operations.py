@@ -48,6 +48,7 @@ RESULT_KEYS = (
     "c_over_a",
     "c_over_a_sem",
     "cell_lengths",
+    "cell_angles_deg",
     "n_grains",
     "grains",
     "vacancy_fraction",

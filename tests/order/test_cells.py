@@ -5,6 +5,7 @@ import pytest
 from order_samples import configuration, crystal, turned
 from scipy.spatial.transform import Rotation
 
+from supercube.configuration import wrap
 from supercube.order import LABELS, classify
 from supercube.order.blocks import BLOCKS, block_of, jackknife, ratio
 from supercube.order.cells import edges
@@ -49,7 +50,7 @@ def test_strain_of_a_cubic_crystal_shows_in_the_lengths_of_the_cell(name):
     strained = c.with_(positions=c.positions * stretch, box=np.concatenate([c.box[:3] * stretch, np.zeros(3)]))
     order = classify(strained)
     assert order.cell_lengths == pytest.approx(2.0 * stretch, rel=1e-9)
-    assert order.lattice_constant == pytest.approx(2.0 * stretch.mean(), rel=1e-9)
+    assert order.lattice_constant == pytest.approx(2.0 * stretch.prod() ** (1 / 3), rel=1e-9)
     assert order.c_over_a is None
 
 
@@ -105,3 +106,16 @@ def test_jackknife_of_a_mean_is_the_standard_error():
     assert error == pytest.approx(values.std(ddof=1) / 2)
     assert jackknife(sums[:1], lambda s: s[..., 0]) is None
     assert ratio(np.zeros((8, 2))) == (None, None)
+
+
+def test_a_sheared_cubic_crystal_has_the_lattice_constant_of_its_volume():
+    # Shear keeps the volume: a = V^(1/3). Lengths and angles of the cell show what was done.
+    shear = np.array([[1.0, 0.12, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    box = np.array([4.0, 4.0, 4.0, 0.12, 0.0, 0.0])
+    c = crystal("SC", 4)
+    order = classify(c.with_(positions=wrap(c.positions @ shear.T, box)[0], box=box))
+    assert order.structure == "SC"
+    assert order.lattice_constant == pytest.approx(1.0, rel=1e-9)
+    assert sorted(order.cell_lengths) == pytest.approx([1.0, 1.0, np.hypot(1.0, 0.12)], rel=1e-9)
+    lean = 90 - np.degrees(np.arctan(0.12))
+    assert sorted(min(angle, 180 - angle) for angle in order.cell_angles_deg) == pytest.approx([lean, 90, 90])

@@ -2,9 +2,10 @@
 
 Formula: d = A w for all pairs of neighbours that agree, where d = x_j - x_i as measured and w the ideal vector of the
 template in units of a, along the crystal's axes. With z = w less the mean of the template's w to the same sublattice,
-A = (sum d z^T) (sum w z^T)^-1, which is least squares with a free shift of each sublattice against each other. Then A =
-R U with the rotation R of the axes and the stretch U (symmetric), and a = tr U / 3 in a cubic crystal, else a = (U11 +
-U22)/2 and c = U33 c0 with the template's own c0 = c/a. The edges of the cell are A times the ideal ones.
+A = (sum d z^T) (sum w z^T)^-1, which is least squares with a free shift of each sublattice against each other. The
+edges of the cell are A times the ideal ones. In a cubic crystal a = (det A)^(1/3), the cube root of the cell's volume:
+the pseudo-cubic lattice constant where the cell is distorted, which its lengths and angles show. Else A = R U with the
+rotation R of the axes and the stretch U (symmetric), a = (U11 + U22)/2 and c = U33 c0 with the template's own c0 = c/a.
 
 A is linear in the positions, and R belongs to the whole grain: fitting axes to each particle would make a smaller by
 half of the square of their error. In a crystal that fills a periodic box the sum telescopes: every particle's
@@ -52,6 +53,7 @@ class Cell:
         c_over_a: None if the crystal is cubic.
         c_over_a_sem: its standard error.
         lengths: edges of the conventional cell, without the symmetry of the crystal.
+        angles: between the second and third edge, the third and first, the first and second, in degrees.
         frame: (3, 3) crystal axes as columns.
     """
 
@@ -60,6 +62,7 @@ class Cell:
     c_over_a: float | None
     c_over_a_sem: float | None
     lengths: list[float] | None
+    angles: list[float] | None
     frame: FloatArray
 
 
@@ -145,22 +148,26 @@ def _cell(label: str, blocks: FloatArray, frame: FloatArray) -> Cell:
             return np.full((1, 2), np.nan)
         affine = _affine(sums)
         u = np.einsum("nji,njk->nik", nearest_rotation(affine), affine)
-        a = np.trace(u, axis1=1, axis2=2) / 3 if cubic else (u[:, 0, 0] + u[:, 1, 1]) / 2
+        a = np.cbrt(np.linalg.det(affine)) if cubic else (u[:, 0, 0] + u[:, 1, 1]) / 2
         return np.stack([a, ideal[2, 2] * u[:, 2, 2] / a], axis=1)
 
     total = blocks.sum(axis=0)[None]
     a, ratio = constants(total)[0].tolist()
     if not np.isfinite(a):
-        return Cell(None, None, None, None, None, frame)
+        return Cell(None, None, None, None, None, None, frame)
     error = jackknife(blocks, constants)
     a_sem, ratio_sem = (None, None) if error is None else error.tolist()
     affine = _affine(total)
+    cell = affine[0] @ ideal
+    lengths = np.linalg.norm(cell, axis=0)
+    cosines = [cell[:, k - 2] @ cell[:, k - 1] / (lengths[k - 2] * lengths[k - 1]) for k in range(3)]
     return Cell(
         a=a,
         a_sem=a_sem,
         c_over_a=None if cubic else ratio,
         c_over_a_sem=None if cubic else ratio_sem,
-        lengths=np.linalg.norm(affine[0] @ ideal, axis=0).tolist(),
+        lengths=lengths.tolist(),
+        angles=np.degrees(np.arccos(cosines)).tolist(),
         frame=nearest_rotation(affine)[0],
     )
 

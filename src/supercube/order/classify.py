@@ -49,13 +49,14 @@ class Order:
         n_cubes: number of cubes.
         n_spheres: number of spheres.
         cubatic_order: of all cubes (:func:`cubatic_order`), None without cubes.
-        lattice_constant: conventional a from the distances of neighbours (:mod:`.cells`), mean over the grains weighted
-            by their particles.
+        lattice_constant: conventional a from the distances of neighbours (:mod:`.cells`; of a distorted cubic crystal
+            the pseudo-cubic one), mean over the grains weighted by their particles.
         lattice_constant_sem: its standard error.
         c_over_a: None if the cell is cubic.
         c_over_a_sem: its standard error.
         cell_lengths: edges of the conventional cell of the largest grain, each on its own, in the order of its axes;
             those of a cubic crystal differ where it is strained.
+        cell_angles_deg: its angles: of the second and third edge, the third and first, the first and second.
         n_grains: grains of all structures, of at least ``agreement.LEAST`` particles.
         grains: each with ``structure``, ``particles``, ``fraction`` of all particles, ``orientation`` (unit quaternion,
             scalar first, from the axes of space to the crystal's; of the equivalent ones the smallest turn),
@@ -93,6 +94,7 @@ class Order:
     c_over_a: float | None
     c_over_a_sem: float | None
     cell_lengths: list[float] | None
+    cell_angles_deg: list[float] | None
     n_grains: int
     grains: list[dict[str, Any]]
     vacancy_fraction: float | None
@@ -200,6 +202,7 @@ def _cell(grains: Grains, cells: Sequence[Cell], structure: str) -> dict[str, An
         "c_over_a": ratio,
         "c_over_a_sem": ratio_sem,
         "cell_lengths": cells[mine[0]].lengths if mine else None,
+        "cell_angles_deg": cells[mine[0]].angles if mine else None,
     }
 
 
