@@ -222,8 +222,16 @@ def test_processes_find_what_one_process_finds():
 
 
 @pytest.mark.validate
-@pytest.mark.parametrize("name", [name for name in FIRST if name in LABELS])
+@pytest.mark.parametrize("name", LABELS[:-1])
 def test_structures_that_have_a_label_get_it(name):
     found = by_what(rows(every(measure, tasks([name], 20, 7), 1)))
-    for what in ("structure label to 4 % noise", "structure label at 5 % noise", "particle labels at 3 % noise"):
-        assert found[name, what].passed, found[name, what]
+    for (_, what), row in found.items():
+        # Four two-phase boxes are too few for a quantile of 95 %; their mean is what is tested.
+        assert row.passed or what.startswith("two-phase"), row
+
+
+@pytest.mark.validate
+@pytest.mark.parametrize("name", NEGATIVES)
+def test_what_is_no_crystal_gets_no_label(name):
+    found = by_what(rows(every(measure, tasks([name], 40, 7), 1)))
+    assert all(row.passed for row in found.values()), found

@@ -244,7 +244,7 @@ def test_classify_and_render_plain_files(study):
     answer = json.loads(run(study, "-m", "supercube", "classify", crystal, "--json", "--labels", "labels.npy").stdout)
     assert answer["structure"] == "ABO3"
     assert (answer["n_cubes"], answer["n_spheres"]) == (32, 8)
-    assert set(answer) == {"structure", "fractions", "n_cubes", "n_spheres", "lattice_constant", "cubatic_order"}
+    assert {"structure", "fractions", "n_cubes", "n_spheres", "lattice_constant", "cubatic_order"} <= set(answer)
     assert np.load(study / "labels.npy").tolist() == ["ABO3"] * 40
     run(study, "-m", "supercube", "render", crystal, "-o", "out.png", "--size", "200")
     assert (study / "out.png").read_bytes().startswith(b"\x89PNG")

@@ -21,6 +21,8 @@ from .order.melts import NEGATIVES
 from .order.recognise import recognise
 from .order.samples import DISORDERED, FIRST, SECOND
 
+#: Configurations of each class.
+SAMPLES = 10
 #: Values that are tried beside those of :data:`.LIMITS`.
 TRIED: Mapping[str, tuple[float, ...]] = {
     "begin": (0.4, 0.8),
@@ -89,7 +91,7 @@ def rates(todo: Sequence[Task], counts: Sequence[Sequence[Count]], setting: int)
     return result
 
 
-def answer(samples: int, seed: int = 1, workers: int = 0) -> dict[str, Any]:
+def answer(samples: int = SAMPLES, seed: int = 1, workers: int = 0) -> dict[str, Any]:
     """All rates as plain types.
 
     Args:

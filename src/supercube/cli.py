@@ -115,8 +115,12 @@ def _add_project(commands: Any) -> None:
 
 
 def _add_bench(commands: Any) -> None:
-    bench = commands.add_parser("bench", help="speed, as ratios measured in one run; classify: how often it is right")
-    bench.add_argument("what", choices=("overhead", "engines", "packing", "classify"), nargs="?", default="overhead")
+    bench = commands.add_parser(
+        "bench", help="speed, as ratios measured in one run; classify, limits: how often labels are right"
+    )
+    bench.add_argument(
+        "what", choices=("overhead", "engines", "packing", "classify", "limits"), nargs="?", default="overhead"
+    )
     bench.add_argument("--steps", type=int, default=20_000, help="overhead: MD steps of each run (default: 20000)")
     bench.add_argument("--seconds", type=float, default=60.0, help="engines: longest time a row (default: 60)")
     bench.add_argument(
@@ -127,15 +131,17 @@ def _add_bench(commands: Any) -> None:
         metavar="N",
         help="engines: numbers of bodies (default: 135 1000 8000 64000)",
     )
-    bench.add_argument("--samples", type=int, default=200, metavar="N", help="classify: of each class (default: 200)")
+    bench.add_argument(
+        "--samples", type=int, metavar="N", help="classify, limits: of each class (default: 200, and 10 for limits)"
+    )
     bench.add_argument(
         "--structures", nargs="+", default=(), metavar="NAME", help="classify: crystals and kinds of disorder (all)"
     )
-    bench.add_argument("--seed", type=int, default=1, help="classify: another one gives other samples (default: 1)")
-    bench.add_argument("--workers", type=int, default=0, metavar="N", help="classify: processes (default: one a core)")
+    bench.add_argument("--seed", type=int, default=1, help="classify, limits: gives other samples (default: 1)")
+    bench.add_argument("--workers", type=int, default=0, metavar="N", help="the same: processes (default: one a core)")
     bench.add_argument("--no-speed", dest="speed", action="store_false", help="classify: do not measure the speed")
     bench.add_argument("--project", type=Path, help="classify: also the last frames of this signac project")
-    bench.add_argument("--json", action="store_true", help="classify: print JSON only")
+    bench.add_argument("--json", action="store_true", help="classify, limits: print JSON only")
     bench.set_defaults(run=_bench)
 
 
@@ -360,8 +366,16 @@ def _bench(options: argparse.Namespace) -> None:
     if options.what == "classify":
         from .bench_classify import OPTIONS, Request, answer, text
 
-        found = answer(Request(**{name: getattr(options, name) for name in OPTIONS}))
+        chosen = {name: getattr(options, name) for name in OPTIONS if getattr(options, name) is not None}
+        found = answer(Request(**chosen))
         print(json.dumps(found, allow_nan=False) if options.json else text(found))
+        return
+    if options.what == "limits":
+        from . import bench_limits
+
+        samples = bench_limits.SAMPLES if options.samples is None else options.samples
+        rates = bench_limits.answer(samples, options.seed, options.workers)
+        print(json.dumps(rates, allow_nan=False) if options.json else bench_limits.text(rates))
         return
     from .bench import overhead
 
