@@ -25,7 +25,7 @@ from supercube.bench_classify_speed import processes, speed_frame, speed_row
 from supercube.cli import main
 from supercube.errors import InputError
 from supercube.order import LABELS
-from supercube.order.samples import FIRST
+from supercube.order.melts import NEGATIVES
 
 
 def outcome(name, structure, *, kind="crystal", noise=0.01, labels=None, right=100, error=0.0, scored=100):
@@ -226,8 +226,8 @@ def test_processes_find_what_one_process_finds():
 def test_structures_that_have_a_label_get_it(name):
     found = by_what(rows(every(measure, tasks([name], 20, 7), 1)))
     for (_, what), row in found.items():
-        # Four two-phase boxes are too few for a quantile of 95 %; their mean is what is tested.
-        assert row.passed or what.startswith("two-phase"), row
+        # Of four two-phase boxes the quantile of 95 % is nearly the worst; of 560 the worst was 0.054.
+        assert row.passed or (what.startswith("two-phase") and row.value < 0.06), row
 
 
 @pytest.mark.validate
