@@ -241,9 +241,8 @@ def _refined(
     strangers = _strangers(template, neighbours, rows, pose, filled)
     places = len(template.vectors)
     fits = (counts >= need).all(axis=1) & (own < CAPTURE**2)
-    if template.strict:
-        fits &= strangers <= limits.strangers * places
-        fits &= 3.0 * variance <= (ONE_FIT * limits.stiffness * template.lindemann) ** 2
+    fits &= strangers <= limits.strangers * places
+    fits &= 3.0 * variance <= (ONE_FIT * limits.stiffness * template.lindemann) ** 2
     gain = np.log(EVEN / np.clip(spread, SHARP, EVEN)) / np.log(EVEN / SHARP)
     quality = (gain * filled.sum(axis=1) - strangers) / places
     return Match(fits, pose, found, squared, own, quality)

@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
 from ..configuration import Configuration
-from .agreement import LEAST, agreeing, agreement, connected, rows_of
+from .agreement import LEAST, agreeing, connected, rows_of
+from .close_packed import stacked
 from .limits import LIMITS, Limits
 from .matching import PARAMETERS
 from .motion import Motion, average
@@ -151,7 +152,9 @@ def _kept(motion: Motion, mobile: BoolArray, unit: float, limits: Limits, found:
         limit *= limits.stiffness
         kind = np.where(motion.squared < _allowance(motion.frames) * limit**2, kind, -1)
     kind = np.where(_stiff(replace(found, kind=kind), motion, mobile, unit, limits.stiffness), kind, -1)
-    return np.asarray((kind >= 0) & (agreement(replace(found, kind=kind)) >= limits.agreement))
+    found = replace(found, kind=kind)
+    support = (agreeing(found) | stacked(found)).sum(axis=1)
+    return np.asarray((kind >= 0) & (support >= limits.agreement * np.maximum((found.neighbour >= 0).sum(axis=1), 1)))
 
 
 def _stiff(found: Regions, motion: Motion, mobile: BoolArray, unit: float, factor: float) -> BoolArray:

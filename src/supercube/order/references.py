@@ -124,7 +124,6 @@ class Template:
         spin_axis: crystal axis about which a cube in the middle may be turned, or None.
         empty: radius within which fewer than four particles of the other species may be.
         lindemann: largest rms displacement, in nearest-neighbour distances.
-        strict: whether strangers are counted and a single fit has to be stiff.
     """
 
     label: str
@@ -148,7 +147,6 @@ class Template:
     spin_axis: int | None
     empty: float
     lindemann: float
-    strict: bool
 
 
 def _labels() -> tuple[str, ...]:
@@ -282,7 +280,6 @@ class _Crystal:
             spin_axis=rule.spin_axis if rule else None,
             empty=rule.empty if rule else 0.0,
             lindemann=rule.lindemann if rule else STIFF,
-            strict=rule is None,
         )
 
     def _shells(self, site: int) -> list[IntArray]:

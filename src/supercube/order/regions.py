@@ -35,7 +35,7 @@ DOUBT = 0.6
 #: quality below which a particle is open although it belongs to something. A single seed beside two vacancies may
 #: take CuAu for CsCl and spread it; that fit is poor (0.4, the right one 0.9), so the second round asks again. The
 #: last rounds leave no crystallite of ten connected particles without a seed inside.
-ROUNDS_OF_SEEDS = ((3, -np.inf), (2, DOUBT), (1, -np.inf), (1, -np.inf), (1, -np.inf), (1, -np.inf))
+ROUNDS_OF_SEEDS = ((3, -np.inf), (2, DOUBT), (2, DOUBT), (1, -np.inf), (1, -np.inf), (1, -np.inf))
 #: How many neighbours a step goes to, and how many distances are compared.
 _NEAR = 8
 #: Share of a seed's neighbours that must fit the same structure.
