@@ -74,7 +74,9 @@ def test_numbers_carry_their_errors(alb2):
         assert float(error) == pytest.approx(alb2[f"{key}_sem"], rel=0.06)  # two digits
         assert float(value) == pytest.approx(alb2[key], abs=0.06 * alb2[f"{key}_sem"])
         assert len(value.split(".")[1]) == len(error.split(".")[1])
-    assert lines["vacant sites"] == f"{100 * alb2['vacancy_fraction']:.1f} %"
+    share, error = 100 * alb2["vacancy_fraction"], 100 * alb2["vacancy_fraction_sem"]
+    assert 1.0 < error < 2.0
+    assert lines["vacant sites"] == f"{share:.1f} ± {error:.1f} %"
     assert alb2["vacancy_fraction"] == pytest.approx(0.04, abs=0.02)
 
 
@@ -137,6 +139,7 @@ def test_sublattices_are_a_table(abo3):
     rows = {line.split()[1]: line.split()[2:] for line in text if line.startswith("  site ")}
     assert {site: row[0] for site, row in rows.items()} == {"A": "sphere", "B": "cube", "O": "cube"}
     assert sum(int(row[1]) for row in rows.values()) == round(abo3["fractions"]["ABO3"] * (1139 + 287))
+    assert {site: row[2] for site, row in rows.items()} == {"A": "1", "B": "1", "O": "3"}
     assert not any("Lindemann" in line for line in text)  # of a single frame there is none
 
 

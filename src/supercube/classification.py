@@ -109,7 +109,7 @@ def _quality(answer: dict[str, Any]) -> list[_Line]:
     fwhm = _angle(answer["orientation_fwhm_deg"], answer["orientation_fwhm_sem"])
     o_site = _angle(answer["o_site_angle_deg"], answer["o_site_angle_sem"])
     return [
-        ("vacant sites", _share(answer["vacancy_fraction"])),
+        ("vacant sites", _share(answer["vacancy_fraction"], answer["vacancy_fraction_sem"])),
         ("substituted sites", _share(answer["substituted_fraction"])),
         ("cubatic order", _number(answer["cubatic_order"], ".3f")),
         ("orientation FWHM", fwhm),
@@ -147,11 +147,12 @@ def _grain_table(answer: dict[str, Any]) -> list[str]:
 
 def _sublattice_table(answer: dict[str, Any]) -> list[str]:
     """Sites of the structure; columns that hold nothing are left out."""
-    rows = [["", "species", "particles", "Lindemann", "FWHM/deg", "coherence"]]
+    rows = [["", "species", "particles", "per cell", "Lindemann", "FWHM/deg", "coherence"]]
     for site in answer["sublattices"]:
         numbers = (site["lindemann"], ".3f"), (site["orientation_fwhm_deg"], ".1f"), (site["coherence"], ".3f")
         cells = [_number(value, pattern) for value, pattern in numbers]
-        rows.append([f"site {site['site']}", site["species"], str(site["particles"]), *cells])
+        counts = site["species"], str(site["particles"]), str(site["multiplicity"])
+        rows.append([f"site {site['site']}", *counts, *cells])
     kept = [k for k in range(len(rows[0])) if any(row[k] for row in rows[1:])]
     return _table([[row[k] for k in kept] for row in rows])
 
@@ -170,8 +171,11 @@ def _number(value: float | None, pattern: str) -> str:
     return "" if value is None else format(value, pattern)
 
 
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f} %"
+def _share(value: float | None, error: float | None = None) -> str:
+    """Percent."""
+    if value is None:
+        return ""
+    return _measured(100 * value, 100 * error, " %") if error else f"{100 * value:.1f} %"
 
 
 def _angle(value: float | None, error: float | None) -> str:

@@ -52,6 +52,7 @@ RESULT_KEYS = (
     "n_grains",
     "grains",
     "vacancy_fraction",
+    "vacancy_fraction_sem",
     "substituted_fraction",
     "orientation_fwhm_deg",
     "orientation_fwhm_sem",

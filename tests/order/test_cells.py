@@ -119,3 +119,14 @@ def test_a_sheared_cubic_crystal_has_the_lattice_constant_of_its_volume():
     assert sorted(order.cell_lengths) == pytest.approx([1.0, 1.0, np.hypot(1.0, 0.12)], rel=1e-9)
     lean = 90 - np.degrees(np.arctan(0.12))
     assert sorted(min(angle, 180 - angle) for angle in order.cell_angles_deg) == pytest.approx([lean, 90, 90])
+
+
+@pytest.mark.parametrize("name", ["SC", "ABO3"])
+def test_positions_outside_of_the_box_are_the_same_crystal(name):
+    c = crystal(name, 4, a=2.0, rms_cube=0.03, rms_sphere=0.03, tilt=3.0)
+    away = np.random.default_rng(0).integers(-2, 3, (len(c), 3)) * c.box[:3]
+    inside, outside = classify(c), classify(c.with_(positions=c.positions + away))
+    assert outside.lattice_constant == pytest.approx(2.0, rel=1e-9)
+    assert outside.lattice_constant_sem == pytest.approx(inside.lattice_constant_sem, rel=1e-6)
+    assert outside.orientation_fwhm_sem == pytest.approx(inside.orientation_fwhm_sem, rel=1e-6)
+    assert outside.vacancy_fraction == 0.0

@@ -47,3 +47,12 @@ def test_a_surface_is_no_vacancy(name):
     c = crystal(name, 5 if name == "SC" else 3, rms_cube=0.02, rms_sphere=0.02)
     box = np.array([*(2 * c.box[:3]), 0, 0, 0])
     assert classify(configuration(c.unwrapped, c.orientations, c.typeid, box)).vacancy_fraction == 0.0
+
+
+def test_the_error_of_the_vacancies_is_that_of_counting():
+    c = crystal("SC", 6)
+    order = classify(only(c, ~np.isin(np.arange(len(c)), [10, 100, 150])))
+    share = 3 / 216
+    assert order.vacancy_fraction == pytest.approx(share)
+    assert order.vacancy_fraction_sem == pytest.approx(np.sqrt(share * (1 - share) / 216))
+    assert classify(c).vacancy_fraction_sem == 0.0

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from order_samples import crystal, moved, random_fluid
+from order_samples import configuration, crystal, moved, random_fluid
 
 from supercube.order import classify
+from supercube.order.melts import two_phase_sample
 
 
 def run_of(base, rms_cube, rms_sphere, frames=15, walk=0.0, seed=0):
@@ -81,3 +82,33 @@ def test_few_frames_are_noted():
     assert classify(run_of(crystal("SC", 4), 0.05, 0.0, frames=3)).notes == [
         "3 frames tell little about motion; ten or more do."
     ]
+
+
+def test_a_fluid_beside_a_crystal_does_not_melt_it():
+    sample = two_phase_sample("ABO3", 0.02, 3)
+    c, solid = sample.configuration, sample.truth == "ABO3"
+    near, rng = 0.5 * sample.facts["lattice_constant"], np.random.default_rng(0)
+    far, frames = np.zeros((len(c), 3)), []
+    for _ in range(12):
+        far += np.where(solid[:, None], 0.0, 0.25 * near * rng.normal(size=far.shape))
+        frames.append(moved(c, far + 0.04 * near * rng.normal(size=far.shape)))
+    order = classify(frames, replicates=1)
+    assert order.structure == "ABO3"
+    assert 0.3 < order.mobile_fraction < 0.6
+    assert order.molten == {"cube": False, "sphere": False}
+    sites = {row["site"]: row["lindemann"] for row in order.sublattices}
+    assert order.lindemann["cube"] < 3 * sites["O"]  # a layer of the fluid is enclosed at the face
+
+
+def test_molten_is_none_of_a_species_that_is_not_in_the_structure():
+    c, fluid = crystal("SC", 5), random_fluid(0, 60)
+    both = configuration(
+        np.vstack([c.unwrapped - c.unwrapped.mean(axis=0) - 6.0, fluid.positions + 6.0]),
+        np.vstack([c.orientations, fluid.orientations]),
+        np.concatenate([c.typeid, fluid.typeid]),
+        np.array([30.0] * 3 + [0.0] * 3),
+    )
+    order = classify(run_of(both, 0.05, 0.3), replicates=1)
+    assert order.structure == "SC"
+    assert order.molten == {"cube": False, "sphere": None}
+    assert order.lindemann["sphere"] is None

@@ -69,13 +69,13 @@ def agreeing(found: Regions) -> BoolArray:
         places = slice(0, len(site.vectors))
         neighbour = found.neighbour[rows, places]
         i, t = np.nonzero(agree[rows, places] & ~(central[rows, None] & central[neighbour]))
-        agree[rows[i], t] = _near(frames[rows[i]], frames[neighbour[i, t]], site.group)
+        agree[rows[i], t] = near(frames[rows[i]], frames[neighbour[i, t]], site.group)
     return agree
 
 
-def _near(first: FloatArray, second: FloatArray, group: FloatArray) -> BoolArray:
-    """(n,) whether two frames are within GRAIN of each other, over a crystal's rotations."""
-    least = 1 + 2 * np.cos(np.radians(GRAIN))
+def near(first: FloatArray, second: FloatArray, group: FloatArray, limit: float = GRAIN) -> BoolArray:
+    """(n,) whether two frames are within some degrees of each other, over a crystal's rotations."""
+    least = 1 + 2 * np.cos(np.radians(limit))
     result = np.einsum("nij,nij->n", first, second) > least
     rest = np.flatnonzero(~result)
     result[rest] = traces(first[rest], second[rest], group).max(axis=1, initial=-1.0) > least

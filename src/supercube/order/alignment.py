@@ -148,7 +148,7 @@ def alignment_of(recognition: Recognition, grains: Grains, frames: FloatArray, m
     spun = np.isfinite(tilt)
     last = recognition.motion.mean
     fractional = last.positions[rows] @ np.linalg.inv(box_matrix(last.box)).T
-    block = block_of(fractional, np.zeros(len(rows), dtype=np.int64))
+    block = block_of(fractional - np.round(fractional), np.zeros(len(rows), dtype=np.int64))
     return Alignment(
         kind=kind,
         squares=np.where(spun, tilt, disorientation(grain, mean[which])) ** 2,

@@ -8,8 +8,9 @@ from ..configuration import GSD_SPECIES, Configuration
 from ..errors import InputError
 from ..statepoint import LEAST_BODIES
 
-#: Particles nearer to each other than this, in box lengths, lie on one point: rounding of single precision is 1e-7.
-ONE_POINT = 1e-9
+#: Particles nearer to each other than this, in box lengths, lie on one point: files hold coordinates in single
+#: precision, whose rounding is 6e-8 of the coordinate.
+ONE_POINT = 1e-7
 #: Quaternions shorter than this are no rotation; longer ones are normalised.
 NO_ROTATION = 1e-3
 

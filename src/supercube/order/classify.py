@@ -22,7 +22,7 @@ from .cells import Cell, cells_of
 from .checks import check
 from .cubatic import REPLICATES, cubatic_order
 from .defects import defects_of
-from .grains import Grains, canonical, grains_of, misorientation, quaternion
+from .grains import Grains, canonical, grains_of, misorientation, multiplicity, quaternion
 from .rattling import by_species, rattling_of
 from .recognise import Recognition, recognise
 from .references import CUBE, LABELS, templates
@@ -43,7 +43,8 @@ class Order:
 
     Attributes:
         labels: (N,) str, one of ``LABELS`` for each particle.
-        structure: the label that at least half of ALL particles carry, else ``disordered``.
+        structure: the label that at least half of ALL particles carry, else ``disordered``. Of two labels with exactly
+            half each the one whose fits are better on average.
         structure_fraction: share of all particles under that label.
         fractions: label -> share of all particles; all labels are there and the sum is 1.
         n_cubes: number of cubes.
@@ -61,8 +62,10 @@ class Order:
         grains: each with ``structure``, ``particles``, ``fraction`` of all particles, ``orientation`` (unit quaternion,
             scalar first, from the axes of space to the crystal's; of the equivalent ones the smallest turn),
             ``lattice_constant``, ``lattice_constant_sem`` and ``misorientation_deg`` to the largest grain (None if the
-            crystal is another); largest first.
-        vacancy_fraction: share of the crystal's sites that nobody occupies (:mod:`.defects`).
+            crystal is another); largest first, of equal ones the one whose fits are better.
+        vacancy_fraction: share of the crystal's sites that nobody occupies (:mod:`.defects`); too small if a good part
+            of one sublattice is missing.
+        vacancy_fraction_sem: its standard error from counting.
         substituted_fraction: share that the other species occupies.
         orientation_fwhm_deg: full width at half maximum of the cubes' angles about each axis, away from the mean of
             their own sublattice (:meth:`.alignment.Alignment.spread`); None if they point anywhere.
@@ -74,9 +77,11 @@ class Order:
         o_site_angle_spread_deg: standard deviation.
         o_site_angle_histogram: shares in nine bins of 5 degrees.
         mobile_fraction: share of particles that left their places over the frames; None for a single frame.
-        lindemann: species -> rms displacement over neighbour distance (:mod:`.rattling`); None for a single frame.
-        molten: species -> whether it left its sites over the frames (:func:`.rattling.molten`).
-        sublattices: one for each site of the structure, with ``site``, ``species``, ``particles``, ``lindemann``,
+        lindemann: species -> rms displacement over neighbour distance (:mod:`.rattling`), of the particles that belong
+            to the structure or are enclosed by it, of all if it is disordered; None for a single frame or without any.
+        molten: species -> whether the same particles left their sites over the frames (:func:`.rattling.molten`).
+        sublattices: one for each site of the structure, with ``site``, ``multiplicity`` (equivalent sites in the
+            conventional cell, which tells the two B of MgZn2 apart), ``species``, ``particles``, ``lindemann``,
             ``orientation_fwhm_deg`` and ``coherence``.
         frames: how many frames were averaged.
         notes: sentences on what the numbers do not say.
@@ -98,6 +103,7 @@ class Order:
     n_grains: int
     grains: list[dict[str, Any]]
     vacancy_fraction: float | None
+    vacancy_fraction_sem: float | None
     substituted_fraction: float | None
     orientation_fwhm_deg: float | None
     orientation_fwhm_sem: float | None
@@ -145,9 +151,7 @@ def classify(
     found = recognise(sequence, oriented)
     labels, is_cube = found.labels, found.is_cube
     fractions = found.fractions()
-    structure = max(LABELS[:-1], key=lambda label: fractions[label])
-    if fractions[structure] < MAJORITY:
-        structure = "disordered"
+    structure = _structure(found, fractions)
     cubes = found.motion.mean.orientations[is_cube]
     return Order(
         labels=labels,
@@ -164,6 +168,14 @@ def classify(
     )
 
 
+def _structure(found: Recognition, fractions: dict[str, float]) -> str:
+    """The label of the majority; of two halves the one with the larger mean quality of fit."""
+    candidates = [label for label in LABELS[:-1] if fractions[label] >= MAJORITY]
+    if len(candidates) < 2:
+        return candidates[0] if candidates else "disordered"
+    return max(candidates, key=lambda label: float(found.regions.quality[found.labels == label].mean()))
+
+
 def _quality(found: Recognition, structure: str) -> dict[str, Any]:
     """Cell, grains, defects, orientations and sublattices."""
     member = (found.labels == structure) & (structure != "disordered")
@@ -178,6 +190,7 @@ def _quality(found: Recognition, structure: str) -> dict[str, Any]:
         "n_grains": len(cells),
         "grains": _grains(grains, cells, len(member)),
         "vacancy_fraction": defects.vacancy_fraction,
+        "vacancy_fraction_sem": defects.vacancy_fraction_sem,
         "substituted_fraction": defects.substituted_fraction,
         "orientation_fwhm_deg": spread.fwhm_deg,
         "orientation_fwhm_sem": spread.fwhm_sem,
@@ -224,9 +237,9 @@ def _mean(
 def _grains(grains: Grains, cells: Sequence[Cell], n: int) -> list[dict[str, Any]]:
     rows = []
     for label, size, cell in zip(grains.labels, grains.sizes.tolist(), cells, strict=True):
-        group, first = group_of(label), group_of(grains.labels[0])
+        group = group_of(label)
         frame = canonical(cell.frame, group)
-        angle = misorientation(cells[0].frame, cell.frame, group) if len(group) == len(first) else None
+        angle = misorientation(cells[0].frame, cell.frame, group) if label == grains.labels[0] else None
         rows.append(
             {
                 "structure": label,
@@ -252,6 +265,7 @@ def _sublattices(found: Recognition, structure: str, alignment: Alignment) -> li
             rows.append(
                 {
                     "site": site.site,
+                    "multiplicity": multiplicity(site),
                     "species": "cube" if site.species == CUBE else "sphere",
                     "particles": int(mine.sum()),
                     "lindemann": rattling.ratio(mine) if rattling else None,
@@ -264,9 +278,8 @@ def _sublattices(found: Recognition, structure: str, alignment: Alignment) -> li
 
 def _motion(found: Recognition, structure: str) -> dict[str, Any]:
     """What needs several frames."""
-    rattling = rattling_of(found)
-    lindemann, molten = by_species(rattling, found.is_cube, structure)
-    mobile = float(found.mobile.mean()) if rattling else None
+    lindemann, molten = by_species(found, structure)
+    mobile = float(found.mobile.mean()) if found.motion.frames > 1 else None
     return {"mobile_fraction": mobile, "lindemann": lindemann, "molten": molten}
 
 

@@ -1,27 +1,36 @@
 """Grains: connected crystallites, which way their crystal axes point, and which particle sits on which of their sites.
 
-Two particles belong to one grain if one is on a template place of the other, on the right site, and their crystal axes
-agree within ``agreement.GRAIN`` (12 degrees). So:
+Two particles belong to one grain if one is on a template place of the other, on the right site, with nearly the same
+crystal axes, or if a chain of such particles is between them that runs through the inside of the crystal
+(:mod:`.boundaries`). So:
 
-* a whole crystal in a periodic box is one grain, and so is a crystal that bends by little from neighbour to neighbour;
-* a boundary of less than 12 degrees makes no new grain;
+* a whole crystal in a periodic box is one grain, also at the Lindemann limits, and so is a crystal that bends by little
+  from neighbour to neighbour;
+* a boundary is found if the axes change by 15 degrees or more: in series of pairs of grains about random axes and
+  about [100], 6, 9, ... 30 degrees, 450 particles each with 2.5 % noise, of SC, bcc, fcc, CsCl, ABO3 and hcp, all 90
+  pairs of 15 degrees and more were two grains, their axes right within 0.5 degrees; of the 54 of 12 degrees and less 49
+  were one; grains of 1500 particles were two from 13 degrees on. Where no particle of one side is on a place of the
+  other, a smaller angle divides as well;
 * parallel crystals that are shifted against each other, such as SC clusters that touch, are two grains with a
   misorientation of 0, since neither's particles are on the other's places;
-* the two sides of a coherent twin are two grains (fcc: 60 degrees); the plane they share belongs to one of them, for
-  its particles have three quarters of their neighbours on places of either.
+* the two sides of a coherent twin are two grains (fcc: 60 degrees), and so is the plane between them if it is hcp.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .agreement import by_label, group_of, traces
+from ..crystals.library import STRUCTURES
+from .agreement import GRAIN, by_label, group_of, near, traces
+from .boundaries import pieces, ranked, touching
 from .recognise import Recognition
 from .references import Template, templates
+from .regions import Regions
 from .symmetry import polar_rotation
 
 FloatArray = NDArray[np.float64]
@@ -36,7 +45,7 @@ class Grains:
     Attributes:
         number: (N,) grain of each particle, -1 for none.
         labels: (G,) crystal of each grain.
-        sizes: (G,) particles.
+        sizes: (G,) particles. Of equally large grains the one whose fits are better is first.
         frame: (G, 3, 3) crystal axes as columns, the mean over the particles, of all equivalent ones those nearest to
             the axes of space.
         turn: (N,) which rotation g of the crystal's group takes these axes to the particle's own, ``pose.frame`` = R g;
@@ -63,6 +72,13 @@ def sublattices(kind: int) -> IntArray:
     return np.array([min(row) for row in numbers], dtype=np.int64)
 
 
+def multiplicity(site: Template) -> int:
+    """How many equivalent sites the conventional cell has: those that turns tell apart, times the lattice points."""
+    entry = STRUCTURES[site.label]
+    turns = [len(set(sublattices(other.kind).tolist())) for other in templates() if other.label == site.label]
+    return len(set(sublattices(site.kind).tolist())) * len(entry.sites) // sum(turns)
+
+
 def _maps(site: Template, rotation: FloatArray) -> bool:
     """Whether a rotation maps the places of a template onto its places, species by species."""
     apart = np.linalg.norm((site.vectors @ rotation.T)[:, None] - site.vectors, axis=-1)
@@ -72,22 +88,51 @@ def _maps(site: Template, rotation: FloatArray) -> bool:
 
 def grains_of(recognition: Recognition) -> Grains:
     """All grains, of at least ``agreement.LEAST`` particles."""
-    found, component = recognition.regions, recognition.component
-    n = len(found.kind)
-    sizes = np.bincount(component[found.kind >= 0], minlength=component.max() + 1)
-    order = np.argsort(-sizes, kind="stable")[: int((sizes > 0).sum())]
-    rank = np.full(len(sizes), -1)
-    rank[order] = np.arange(len(order))
-    number = np.where(found.kind >= 0, rank[component], -1)
-    frame, turn = np.zeros((len(order), 3, 3)), np.zeros(n, dtype=np.int64)
-    labels = [""] * len(order)
+    found, agree = recognition.regions, recognition.agree
+    number = ranked(np.where(found.kind >= 0, recognition.component, -1), found.quality)
+    labels, frame, turn = _oriented(found, number)
+    bent = _bent(found, number, frame)
+    if bent.any():
+        split = pieces(found, agree, np.where(bent, number, -1), found.pose.frame)
+        others = np.where(number >= 0, number + 1 + split.max(), -1)
+        number = ranked(np.where(bent, split, others), found.quality)
+        labels, frame, turn = _oriented(found, number)
+        number = ranked(_merged(touching(found, agree, number), number, labels, frame), found.quality)
+        labels, frame, turn = _oriented(found, number)
+    return Grains(number, labels, np.bincount(number[number >= 0], minlength=len(labels)), frame, turn)
+
+
+def _bent(found: Regions, number: IntArray, frame: FloatArray) -> BoolArray:
+    """(N,) particles of crystallites that may hold a boundary: some axes are not within GRAIN/2 of the mean."""
+    bent = np.zeros(len(frame) + 1, dtype=bool)  # the last is nobody's
     for label, rows in by_label(np.where(number >= 0, found.kind, -1)):
-        grain = number[rows]
-        axes, turn[rows] = _axes(found.pose.frame[rows], found.quality[rows], grain, group_of(label))
-        for k in np.unique(grain):
+        alike = near(frame[number[rows]], found.pose.frame[rows], group_of(label), GRAIN / 2)
+        bent[number[rows[~alike]]] = True
+    return np.asarray(bent[number])
+
+
+def _merged(pairs: IntArray, number: IntArray, labels: Sequence[str], frame: FloatArray) -> IntArray:
+    """Numbers after uniting pairs whose mean axes differ by less than GRAIN."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    alike = [misorientation(frame[i], frame[j], group_of(labels[i])) < GRAIN for i, j in pairs]
+    ends = pairs[np.array(alike, dtype=bool)].T
+    shape = (len(labels), len(labels))
+    _, united = connected_components(coo_array((np.ones(ends.shape[1]), tuple(ends)), shape=shape), directed=False)
+    return np.where(number >= 0, united[number], -1)
+
+
+def _oriented(found: Regions, number: IntArray) -> tuple[tuple[str, ...], FloatArray, IntArray]:
+    """Labels and mean axes of groups of particles, and (N,) ``turn`` of each particle."""
+    count = int(number.max(initial=-1)) + 1
+    frame, turn, labels = np.zeros((count, 3, 3)), np.zeros(len(number), dtype=np.int64), [""] * count
+    for label, rows in by_label(np.where(number >= 0, found.kind, -1)):
+        groups = np.unique(number[rows])
+        frame[groups], turn[rows] = _axes(found.pose.frame[rows], found.quality[rows], number[rows], group_of(label))
+        for k in groups:
             labels[k] = label
-        frame[np.unique(grain)] = axes
-    return Grains(number, tuple(labels), sizes[order], frame, turn)
+    return tuple(labels), frame, turn
 
 
 def _axes(frames: FloatArray, quality: FloatArray, grain: IntArray, group: FloatArray) -> tuple[FloatArray, IntArray]:
@@ -97,12 +142,19 @@ def _axes(frames: FloatArray, quality: FloatArray, grain: IntArray, group: Float
     order = np.lexsort((-quality, which))
     reference = frames[order[np.searchsorted(which[order], np.arange(len(first)))]]
     inverse = np.swapaxes(group, 1, 2)
-    near = frames @ inverse[traces(reference[which], frames, group).argmax(axis=1)]
+    alike = frames @ inverse[traces(reference[which], frames, group).argmax(axis=1)]
     sums = np.zeros((len(first), 9))
-    for k, column in enumerate(near.reshape(-1, 9).T):
+    for k, column in enumerate(alike.reshape(-1, 9).T):
         sums[:, k] = np.bincount(which, column, minlength=len(first))
     mean = np.array([canonical(axes, group) for axes in polar_rotation(sums.reshape(-1, 3, 3))])
     return mean, traces(mean[which], frames, group).argmax(axis=1)
+
+
+def within(recognition: Recognition, grains: Grains) -> Recognition:
+    """The same where only neighbours in the same grain agree."""
+    number = grains.number
+    same = number[recognition.regions.neighbour] == number[:, None]
+    return replace(recognition, agree=recognition.agree & same) if len(grains.sizes) > 1 else recognition
 
 
 def canonical(frame: FloatArray, group: FloatArray) -> FloatArray:

@@ -17,6 +17,9 @@ IntArray = NDArray[np.int64]
 #: Share of mobile particles above which a species has left its sites. Fewer may be hops into vacancies: hard cubes at
 #: coexistence have 6.4 % (physics.md, check 5), each good for some hops over the frames.
 MOBILE = 0.25
+#: Nearest particles that are asked whether a crystal encloses a particle: the first shell of CsCl, and more than the
+#: first of SC and NaCl.
+ENCLOSING = 8
 
 
 @dataclass(frozen=True)
@@ -55,18 +58,32 @@ def rattling_of(recognition: Recognition) -> Rattling | None:
     return Rattling(motion.squared, distance, recognition.mobile)
 
 
-def molten(rattling: Rattling, of_species: BoolArray, species: int, structure: str) -> bool | None:
-    """Whether a species has left its sites over the frames; None if there is none of it.
+def concerned(recognition: Recognition, structure: str) -> BoolArray:
+    """(N,) particles that tell how a structure moves: those that belong to it, and those that it encloses.
 
-    Rule: more than MOBILE of its particles are mobile (``recognise``: rms above 0.27, or ever beyond 0.7 neighbour
-    distances), or those that are not have a Lindemann ratio above the limit of the structure (:mod:`.references`; the
-    largest of the species' sites), above STIFF = 0.17 where there is no structure. Mobile ones are left out of that
-    ratio, since a few that travel far would decide it.
+    At least half of the ENCLOSING nearest particles of any species belong to it around an enclosed one, such as a cube
+    that hops between the standing spheres; so a fluid beside the crystal does not count, but for one layer. All
+    particles without a structure.
+    """
+    if structure == "disordered":
+        return np.ones(len(recognition.labels), dtype=bool)
+    member = recognition.labels == structure
+    near = recognition.near.nearest(ENCLOSING)[0]
+    around = (member[near] & (near >= 0)).sum(axis=1)
+    return np.asarray(member | (2 * around >= ENCLOSING))
+
+
+def molten(rattling: Rattling, rows: IntArray, species: int, structure: str) -> bool | None:
+    """Whether particles of a species have left their sites over the frames; None if there are none.
+
+    Rule: more than MOBILE of them are mobile (``recognise``: rms above 0.27, or ever beyond 0.7 neighbour distances),
+    or those that are not have a Lindemann ratio above the limit of the structure (:mod:`.references`; the largest of
+    the species' sites), above STIFF = 0.17 where there is no structure. Mobile ones are left out of that ratio, since a
+    few that travel far would decide it.
 
     Cubes and spheres in ABO3 that vibrates at its worst have 0.126 and 0.079 and stay; at gamma 0.41, where
     the cubes melt, 0.26 and 0.065 (physics.md, check 6). Frames that span less than a few hops show a fluid standing.
     """
-    rows = np.flatnonzero(of_species)
     if not len(rows):
         return None
     limits = [site.lindemann for site in templates() if site.label == structure and site.species == species]
@@ -75,14 +92,18 @@ def molten(rattling: Rattling, of_species: BoolArray, species: int, structure: s
     return bool(rattling.mobile[rows].mean() > MOBILE or beyond)
 
 
-def by_species(
-    rattling: Rattling | None, is_cube: BoolArray, structure: str
-) -> tuple[dict[str, float | None], dict[str, bool | None]]:
-    """Lindemann ratio and ``molten`` of each species; None of what there is none of, and of all for a single frame."""
-    kinds = {"cube": (CUBE, is_cube), "sphere": (SPHERE, ~is_cube)}
+def by_species(recognition: Recognition, structure: str) -> tuple[dict[str, float | None], dict[str, bool | None]]:
+    """Lindemann ratio and ``molten`` of each species, of the ``concerned`` particles.
+
+    None of a species that these do not hold, and of all for a single frame.
+    """
+    rattling, kinds = rattling_of(recognition), {"cube": CUBE, "sphere": SPHERE}
     if rattling is None:
         return dict.fromkeys(kinds), dict.fromkeys(kinds)
+    chosen = concerned(recognition, structure)
+    of_species = np.where(recognition.is_cube, CUBE, SPHERE)
+    rows = {name: np.flatnonzero(chosen & (of_species == species)) for name, species in kinds.items()}
     return (
-        {name: rattling.ratio(rows) for name, (_, rows) in kinds.items()},
-        {name: molten(rattling, rows, species, structure) for name, (species, rows) in kinds.items()},
+        {name: rattling.ratio(rows[name]) for name in kinds},
+        {name: molten(rattling, rows[name], species, structure) for name, species in kinds.items()},
     )

@@ -7,8 +7,9 @@ Seeds are particles whose neighbour distances are more alike than those of all w
 neighbour: a few first, then more among what is not explained yet, by :data:`ROUNDS_OF_SEEDS`. A seed's structure is
 the one that explains its neighbourhood best: the sum of the qualities of its own fit and of its neighbours' fits.
 
-Nothing depends on the order of the particles: every round looks at the state before it, and where two regions meet, the
-better fit keeps the particle.
+Nothing depends on the order of the particles: in a step all fits of one crystal look at the state before it, the best
+suggestion wins, and where two regions meet, the better fit keeps the particle. Only where all particles are alike
+(polytypes of close-packed planes without any noise) the first by number begin, and layers of equal rank may change.
 """
 
 from __future__ import annotations

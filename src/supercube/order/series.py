@@ -17,6 +17,9 @@ from .references import LABELS
 def order_series(frames: Iterable[Configuration]) -> dict[str, NDArray[np.generic]]:
     """Step, share of each label and cubatic order of every frame, each frame on its own.
 
+    The last row may differ from ``classify(frames).fractions``, which is of the mean positions over several frames:
+    those err less than a single frame, and particles that hop are disordered.
+
     Args:
         frames: any number of configurations, read one by one (a generator keeps memory small).
 
