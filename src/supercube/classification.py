@@ -109,6 +109,7 @@ def _quality(answer: dict[str, Any]) -> list[_Line]:
     fwhm = _angle(answer["orientation_fwhm_deg"], answer["orientation_fwhm_sem"])
     o_site = _angle(answer["o_site_angle_deg"], answer["o_site_angle_sem"])
     return [
+        ("displacement rms", _number(answer["displacement_rms"], ".4f") + " a" if answer["displacement_rms"] else ""),
         ("vacant sites", _share(answer["vacancy_fraction"], answer["vacancy_fraction_sem"])),
         ("substituted sites", _share(answer["substituted_fraction"])),
         ("cubatic order", _number(answer["cubatic_order"], ".3f")),

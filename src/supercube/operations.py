@@ -51,6 +51,7 @@ RESULT_KEYS = (
     "cell_angles_deg",
     "n_grains",
     "grains",
+    "displacement_rms",
     "vacancy_fraction",
     "vacancy_fraction_sem",
     "substituted_fraction",

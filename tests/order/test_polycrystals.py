@@ -434,9 +434,13 @@ def test_where_sheared_sc_ends():
     assert (classify(sheared(np.linalg.cholesky(cosine).T, 0.02), replicates=1).labels != "SC").all()
 
 
-@pytest.mark.parametrize(("slip", "is_crystal"), [(0.1, True), (0.5, False)])
-def test_columns_that_slide(slip, is_crystal):
-    """Columns of cubes shifted along themselves, each by its own part of an edge: at one half there is no lattice."""
+@pytest.mark.parametrize(("slip", "least", "most"), [(0.0, 0.025, 0.035), (0.2, 0.06, 0.1), (0.5, 0.1, 0.15)])
+def test_columns_that_slide(slip, least, most):
+    """Columns of cubes shifted along themselves, each by its own part of an edge, are SC by name, but show how bad.
+
+    Cubes that were dried fast are as far from their sites as columns shifted at random (0.13 a), so that no limit tells
+    them apart.
+    """
     rng = generator("columns")
     count = 8
     sites = np.indices((count, count, count)).reshape(3, -1).T
@@ -444,7 +448,5 @@ def test_columns_that_slide(slip, is_crystal):
     places[:, 2] += rng.uniform(-slip, slip, (count, count))[sites[:, 0], sites[:, 1]]
     turns = np.tile(UNTURNED, (len(places), 1))
     found = classify(mixture(places, turns, np.ones(len(places), dtype=bool), np.array([8.0] * 3 + [0.0] * 3)), 1)
-    if is_crystal:
-        assert found.fractions["SC"] == 1.0
-    else:
-        assert found.fractions["SC"] < 0.5
+    assert found.fractions["SC"] > 0.8
+    assert least < found.displacement_rms < most

@@ -21,7 +21,7 @@ from .alignment import Alignment, alignment_of
 from .cells import Cell, cells_of
 from .checks import check
 from .cubatic import REPLICATES, cubatic_order
-from .defects import defects_of
+from .defects import defects_of, displacement_rms
 from .grains import Grains, canonical, grains_of, misorientation, multiplicity, quaternion
 from .rattling import by_species, rattling_of
 from .recognise import Recognition, recognise
@@ -63,6 +63,8 @@ class Order:
             scalar first, from the axes of space to the crystal's; of the equivalent ones the smallest turn),
             ``lattice_constant``, ``lattice_constant_sem`` and ``misorientation_deg`` to the largest grain (None if the
             crystal is another); largest first, of equal ones the one whose fits are better.
+        displacement_rms: rms displacement of the structure's particles from their sites, per component, in lattice
+            constants (:func:`.defects.displacement_rms`).
         vacancy_fraction: share of the crystal's sites that nobody occupies (:mod:`.defects`); too small if a good part
             of one sublattice is missing.
         vacancy_fraction_sem: its standard error from counting.
@@ -102,6 +104,7 @@ class Order:
     cell_angles_deg: list[float] | None
     n_grains: int
     grains: list[dict[str, Any]]
+    displacement_rms: float | None
     vacancy_fraction: float | None
     vacancy_fraction_sem: float | None
     substituted_fraction: float | None
@@ -189,6 +192,7 @@ def _quality(found: Recognition, structure: str) -> dict[str, Any]:
         **_cell(grains, cells, structure),
         "n_grains": len(cells),
         "grains": _grains(grains, cells, len(member)),
+        "displacement_rms": displacement_rms(found, member),
         "vacancy_fraction": defects.vacancy_fraction,
         "vacancy_fraction_sem": defects.vacancy_fraction_sem,
         "substituted_fraction": defects.substituted_fraction,

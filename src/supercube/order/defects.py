@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from .agreement import rows_of
 from .grains import sublattices
-from .matching import CAPTURE, places_of, pose_of
+from .matching import CAPTURE, PARAMETERS, places_of, pose_of
 from .neighbours import Neighbours
 from .packings import pairs_within
 from .recognise import Recognition
@@ -161,3 +161,23 @@ def _merged(recognition: Recognition, empty: _Empty) -> tuple[IntArray, IntArray
     kind = np.zeros(count, dtype=np.int64)
     kind[site] = empty.kind
     return kind, np.bincount(site), np.bincount(site, empty.foreign).astype(np.int64)
+
+
+def displacement_rms(recognition: Recognition, member: BoolArray) -> float | None:
+    """Rms displacement of some particles and their neighbours from their sites, per component, in lattice constants.
+
+    Formula: sqrt(sum of squared residuals of all fits / (3 M + 3 - 7)) over the fits, each with M neighbours and 7
+    parameters. Sites are those fitted to each neighbourhood, so that strain and long waves do not count. Static with
+    one frame or the mean of many; thermal motion is in it for one frame.
+
+    Args:
+        recognition: of the configuration.
+        member: (N,) the particles.
+    """
+    squares, freedom = 0.0, 0.0
+    for site, rows in rows_of(recognition.regions, member):
+        found = recognition.regions
+        count = (found.neighbour[rows, : len(site.vectors)] >= 0).sum(axis=1)
+        squares += site.nearest**2 * float(found.squared[rows].sum(dtype=float) + found.own[rows].sum())
+        freedom += float(np.maximum(3 * count + 3 - PARAMETERS, 0).sum())
+    return math.sqrt(squares / freedom) if freedom else None

@@ -35,8 +35,8 @@ CAGED = 0.22
 #: (it melts near 0.5); half way from there to an even spread, 0.31. The cubes' axes have to fit as well.
 LOOSE = 0.27
 
-#: Structures that are no label: the layers of bct, shifted by half an edge, slip freely; SC, whose places it has in part,
-#: and bct would take each other's particles. Perfect bct is called disordered.
+#: Structures that are no label: the layers of bct, shifted by half an edge, slip freely; SC, whose places it has in
+#: part, and bct would take each other's particles. Perfect bct is called disordered.
 _LEFT_OUT = ("bct",)
 #: Values of free parameters that templates are made for; fits stretch a cell of free c/a and move sites of a free
 #: coordinate, between the bounds below.
