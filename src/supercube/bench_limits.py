@@ -30,6 +30,7 @@ TRIED: Mapping[str, tuple[float, ...]] = {
     "strangers": (0.2, 0.5, 1.0),
     "stiffness": (0.7, 0.85, 1.2, 1.5),
     "agreement": (0.35, 0.65, 0.8),
+    "spheres": (0.4, 0.5, 0.7),
 }
 
 

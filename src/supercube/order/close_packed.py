@@ -28,6 +28,10 @@ _HEXAGONAL = np.column_stack(
 )
 
 
+#: Least share of the first shell: two vacancies in twelve.
+FULL = 10 / 12
+
+
 @cache
 def _relations() -> dict[tuple[str, str], FloatArray]:
     """(first, second) -> (r, 9) all rotations A^T B between axes A, B of layers of one stacking."""
@@ -48,15 +52,21 @@ def _unique(rotations: FloatArray) -> FloatArray:
 
 
 def stacked(found: Regions) -> BoolArray:
-    """(N, T) neighbours on places that belong to the same stacking, in another layer: not those that agree anyway."""
+    """(N, T) neighbours on places that belong to the same stacking, in another layer: not those that agree anyway.
+
+    Only of particles with at least FULL of their first shell: in the last layer of a crystal, with a fluid beside it,
+    nothing tells fcc from hcp, and it belongs to the crystal that it continues.
+    """
     result = np.zeros(found.neighbour.shape, dtype=bool)
     if not {"fcc", "hcp"} & set(LABELS):
         return result
     of_label = {label: [t.kind for t in templates() if t.label == label] for label in ("fcc", "hcp")}
     least = 1 + 2 * np.cos(np.radians(GRAIN))
-    for site, rows in rows_of(found):
+    for site, some in rows_of(found):
         if site.label not in of_label:
             continue
+        first = np.flatnonzero(site.shell == 0)
+        rows = some[(found.neighbour[some][:, first] >= 0).sum(axis=1) >= FULL * len(first)]
         neighbour = found.neighbour[rows, : len(site.vectors)]
         for other, kinds in of_label.items():
             relations = _relations().get((site.label, other))

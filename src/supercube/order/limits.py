@@ -23,6 +23,8 @@ class Limits:
         stiffness: factor on the Lindemann ratios of the reference crystals (:mod:`.references`).
         agreement: least share of the neighbours that belong to the same crystal with the same axes; below one half,
             the other side has the majority.
+        spheres: the same in crystals of spheres alone, whose random packings have much local order by chance, and where
+            layers of other stackings count as well.
     """
 
     begin: float = 0.6
@@ -30,6 +32,7 @@ class Limits:
     strangers: float = 0.35
     stiffness: float = 1.0
     agreement: float = 0.5
+    spheres: float = 0.6
 
 
 LIMITS = Limits()

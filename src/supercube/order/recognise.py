@@ -154,7 +154,9 @@ def _kept(motion: Motion, mobile: BoolArray, unit: float, limits: Limits, found:
     kind = np.where(_stiff(replace(found, kind=kind), motion, mobile, unit, limits.stiffness), kind, -1)
     found = replace(found, kind=kind)
     support = (agreeing(found) | stacked(found)).sum(axis=1)
-    return np.asarray((kind >= 0) & (support >= limits.agreement * np.maximum((found.neighbour >= 0).sum(axis=1), 1)))
+    pure = np.array([t.species == SPHERE and (t.neighbour_species == SPHERE).all() for t in templates()])
+    least = np.where(pure[kind], limits.spheres, limits.agreement) * (found.neighbour >= 0).sum(axis=1)
+    return np.asarray((kind >= 0) & (support >= np.maximum(least, 1)))
 
 
 def _stiff(found: Regions, motion: Motion, mobile: BoolArray, unit: float, factor: float) -> BoolArray:
