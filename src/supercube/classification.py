@@ -52,7 +52,7 @@ def classified(frames: Sequence[Configuration], path: Path) -> Order:
         InputError: as :func:`classify`, beginning with the name of the file.
     """
     try:
-        return classify(frames, oriented=frames[-1].oriented)
+        return classify(frames)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 

@@ -8,7 +8,7 @@ from order_samples import quaternions
 from scipy.spatial.transform import Rotation
 
 from supercube.order.references import templates
-from supercube.order.symmetry import CUBE_GROUP, climb, disorientation, matrices, mean_frame, nearest_rotation, twist
+from supercube.order.symmetry import CUBE_GROUP, climb, disorientation, matrices, mean_frames, nearest_rotation, twist
 
 
 def test_matrices_agree_with_scipy():
@@ -42,7 +42,10 @@ def test_mean_frame_of_scattered_equivalents():
     picks = CUBE_GROUP[np.random.default_rng(1).integers(24, size=400)]
     frames = (noise * truth).as_matrix() @ picks
     # standard error per axis 3/sqrt(400) = 0.15 deg; four of them over three axes
-    assert disorientation(mean_frame(frames), truth.as_matrix()) < 4 * np.sqrt(3) * 0.15
+    assert (
+        disorientation(mean_frames(frames, np.zeros(len(frames), dtype=int), 1)[0][0], truth.as_matrix())
+        < 4 * np.sqrt(3) * 0.15
+    )
 
 
 def test_climbing_never_goes_down():

@@ -72,7 +72,7 @@ def classify_arrays(
         )
         for k, (wrapped, images) in enumerate(_wrapped(place, sides) for place in places)
     ]
-    return classify(frames, replicates, oriented=known)
+    return classify(frames, replicates)
 
 
 def _wrapped(positions: FloatArray, sides: FloatArray) -> tuple[FloatArray, IntArray]:

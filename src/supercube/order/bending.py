@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from .agreement import by_label, group_of
+from .agreement import by_label, group_of, links
 from .grains import Grains
 from .recognise import Recognition
 
@@ -34,10 +33,10 @@ def unbent(recognition: Recognition, grains: Grains) -> FloatArray | None:
         grains: all grains.
     """
     own = _vectors(recognition, grains)
-    links, count = _links(recognition)
+    neighbours, count = links(recognition.regions, recognition.agree), recognition.agree.sum(axis=1)
     mean = own
     for _ in range(2):
-        mean = (mean + links @ mean) / (1 + count)[:, None]
+        mean = (mean + neighbours @ mean) / (1 + count)[:, None]
     rows = np.flatnonzero(grains.number >= 0)
     number = grains.number[rows]
     squares = [np.bincount(number, (v[rows] ** 2).sum(axis=1), minlength=len(grains.sizes)) for v in (own, mean)]
@@ -59,15 +58,6 @@ def _vectors(recognition: Recognition, grains: Grains) -> FloatArray:
         for k in range(3):
             result[rows, k] = (turn[:, k - 1, k - 2] - turn[:, k - 2, k - 1]) / 2
     return result
-
-
-def _links(recognition: Recognition) -> tuple[csr_array, IntArray]:
-    """Sparse (N, N) matrix of ones at the agreeing neighbours, and their number (N,)."""
-    agree, n = recognition.agree, len(recognition.agree)
-    count = agree.sum(axis=1)
-    # Rows of a sparse matrix as they stand: no sorting.
-    ends = np.concatenate([[0], np.cumsum(count)])
-    return csr_array((np.ones(ends[-1]), recognition.regions.neighbour[agree], ends), shape=(n, n)), count
 
 
 def _rotations(vectors: FloatArray) -> FloatArray:

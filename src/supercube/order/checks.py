@@ -15,12 +15,11 @@ ONE_POINT = 1e-7
 NO_ROTATION = 1e-3
 
 
-def check(frame: Configuration, oriented: bool = True) -> None:
+def check(frame: Configuration) -> None:
     """Refuse a configuration whose order cannot be told.
 
     Args:
-        frame: the configuration.
-        oriented: whether the orientations of cubes will be looked at.
+        frame: the configuration; orientations are looked at if it is ``oriented``.
 
     Raises:
         InputError: a species other than ``cube`` and ``sphere``, fewer than 7 particles, a box without volume, NaNs,
@@ -45,7 +44,7 @@ def check(frame: Configuration, oriented: bool = True) -> None:
             f"The configuration has the box {frame.box.tolist()}; expected three positive lengths and finite tilts."
         )
     _check_places(frame)
-    if oriented:
+    if frame.oriented:
         _check_orientations(frame)
 
 

@@ -128,20 +128,17 @@ class Order:
         return plain | {"grains": self.grains[:LISTED]}
 
 
-def classify(
-    frames: Configuration | Sequence[Configuration], replicates: int = REPLICATES, oriented: bool = True
-) -> Order:
+def classify(frames: Configuration | Sequence[Configuration], replicates: int = REPLICATES) -> Order:
     """Crystal structure of every particle and of the whole, from positions and orientations alone.
 
     With several frames the mean positions are classified, the orientations are those of the last frame, and particles
     that stray too far from their mean positions, or hop, are disordered. Ten or more frames that span at least a few
-    vibrations tell a vibrating from a mobile particle.
+    vibrations tell a vibrating from a mobile particle. If the last frame is not ``oriented``, nothing is known about
+    how its cubes are turned: positions alone decide then, and what depends on orientations is None.
 
     Args:
         frames: one configuration, or several of one run in order of time.
         replicates: annealing runs for the cubatic order.
-        oriented: False if nothing is known about the orientations of the cubes: positions alone decide then, and what
-            depends on orientations is None.
 
     Raises:
         InputError: no frame, frames that hold different particles, or one of the reasons of :func:`.checks.check`.
@@ -150,8 +147,8 @@ def classify(
     if not sequence:
         raise InputError("No frame to classify; expected at least one configuration.")
     for frame in sequence:
-        check(frame, oriented)
-    found = recognise(sequence, oriented)
+        check(frame)
+    found = recognise(sequence)
     labels, is_cube = found.labels, found.is_cube
     fractions = found.fractions()
     structure = _structure(found, fractions)
@@ -163,11 +160,11 @@ def classify(
         fractions=fractions,
         n_cubes=int(is_cube.sum()),
         n_spheres=int((~is_cube).sum()),
-        cubatic_order=cubatic_order(cubes, replicates) if oriented else None,
+        cubatic_order=cubatic_order(cubes, replicates) if found.cubes is not None else None,
         frames=found.motion.frames,
         **_quality(found, structure),
         **_motion(found, structure),
-        notes=_notes(found, oriented),
+        notes=_notes(found),
     )
 
 
@@ -287,9 +284,9 @@ def _motion(found: Recognition, structure: str) -> dict[str, Any]:
     return {"mobile_fraction": mobile, "lindemann": lindemann, "molten": molten}
 
 
-def _notes(found: Recognition, oriented: bool) -> list[str]:
+def _notes(found: Recognition) -> list[str]:
     notes = []
-    if not oriented and found.is_cube.any():
+    if found.cubes is None and found.is_cube.any():
         notes.append("Orientations are unknown: SC is told by positions alone.")
     if 1 < found.motion.frames < FRAMES:
         notes.append(f"{found.motion.frames} frames tell little about motion; ten or more do.")

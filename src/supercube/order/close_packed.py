@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .agreement import GRAIN, rows_of
-from .references import LABELS, templates
+from .references import templates
 from .regions import Regions
 
 FloatArray = NDArray[np.float64]
@@ -58,8 +58,6 @@ def stacked(found: Regions) -> BoolArray:
     nothing tells fcc from hcp, and it belongs to the crystal that it continues.
     """
     result = np.zeros(found.neighbour.shape, dtype=bool)
-    if not {"fcc", "hcp"} & set(LABELS):
-        return result
     of_label = {label: [t.kind for t in templates() if t.label == label] for label in ("fcc", "hcp")}
     least = 1 + 2 * np.cos(np.radians(GRAIN))
     for site, some in rows_of(found):

@@ -8,8 +8,8 @@ from seeds outwards (:mod:`.regions`). A particle then passes four gates, per si
 2. *rest*: over the frames it stays near its own mean position;
 3. *stiffness*: the rms displacement of the cubes, and of the spheres, from their fitted places, averaged over the
    neighbourhood, is below a Lindemann ratio: momentary positions of a molten sublattice fail here;
-4. *agreement*: at least half of the neighbours it found are candidates for the sites that the template puts there,
-   with the same crystal axes.
+4. *agreement*: enough of the neighbours it found (``limits``: half, in crystals of spheres more) are candidates for the
+   sites that the template puts there, with the same crystal axes, or are in the same stacking (:mod:`.close_packed`).
 
 Fewer than ``agreement.LEAST`` particles that agree with each other are no crystal.
 
@@ -96,19 +96,18 @@ class Recognition:
         return {label: count / len(self.regions.kind) for label, count in result.items()}
 
 
-def recognise(frames: Sequence[Configuration], oriented: bool = True, limits: Limits = LIMITS) -> Recognition:
+def recognise(frames: Sequence[Configuration], limits: Limits = LIMITS) -> Recognition:
     """Crystal of every particle of checked frames.
 
     Args:
-        frames: of one run in order of time.
-        oriented: whether the orientations of cubes are known; if not, no crystal asks for any.
+        frames: of one run in order of time; where the last is not ``oriented``, no crystal asks for orientations.
         limits: between crystal and disorder.
     """
     motion = average(frames)
     last = motion.mean
     is_cube = last.is_species("cube")
     cubes = None
-    if oriented:
+    if last.oriented:
         cubes = matrices(last.orientations / np.linalg.norm(last.orientations, axis=1, keepdims=True))
     near = neighbours_by_species(last.positions, last.box, is_cube)
     mobile = _mobile(motion, near)

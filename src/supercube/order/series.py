@@ -33,8 +33,8 @@ def order_series(frames: Iterable[Configuration]) -> dict[str, NDArray[np.generi
     steps: list[int] = []
     rows: list[list[float]] = []
     for frame in frames:
-        check(frame, frame.oriented)
-        fractions = recognise([frame], frame.oriented).fractions()
+        check(frame)
+        fractions = recognise([frame]).fractions()
         cubes = frame.orientations[frame.is_species("cube")]
         cubatic = cubatic_order(cubes, replicates=1) if frame.oriented else None
         steps.append(frame.step)

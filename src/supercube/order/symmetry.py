@@ -127,45 +127,10 @@ def disorientation(first: FloatArray, second: FloatArray) -> FloatArray:
     return cast(FloatArray, np.degrees(2 * np.arccos(np.clip(scalar, 0.0, 1.0))))
 
 
-def align(frames: FloatArray, reference: FloatArray) -> FloatArray:
-    """The symmetry-equivalent of each frame that is nearest to the reference: F g with the largest tr(R^T F g).
-
-    Args:
-        frames: (n, 3, 3).
-        reference: (3, 3) or (n, 3, 3).
-
-    Returns:
-        (n, 3, 3).
-    """
-    relative = np.swapaxes(reference, -1, -2) @ frames
-    best = np.einsum("nij,gji->ng", relative, CUBE_GROUP).argmax(axis=1)
-    return cast(FloatArray, frames @ CUBE_GROUP[best])
-
-
-def mean_frame(frames: FloatArray) -> FloatArray:
-    """Frame with the largest mean fourth power of cosines to all axes: max_X sum_{k,a} (x_k . u_a)^4.
-
-    The sum is convex in X, so X <- nearest_rotation(sum of its gradient) never lowers it; the best end point from
-    several starting frames is kept.
-
-    Args:
-        frames: (n, 3, 3), n >= 1.
-
-    Returns:
-        (3, 3).
-    """
-    # A spread of starts: one of them lies in the basin of any grain that holds an eighth of the particles.
-    starts = frames[np.unique(np.linspace(0, len(frames) - 1, 16).astype(int))]
-    ends = climb(frames, starts)
-    columns = np.swapaxes(ends, 1, 2).reshape(-1, 3)
-    pairs = (columns[:, :, None] * columns[:, None, :]).reshape(-1, 9)
-    # x x x x : M = (x x) : M : (x x) with the fourth moments M, so that no loop over the frames is needed.
-    scores = ((pairs @ fourth_moments(frames).reshape(9, 9)) * pairs).sum(axis=1).reshape(-1, 3).sum(axis=1)
-    return cast(FloatArray, ends[scores.argmax()])
-
-
 def climb(frames: FloatArray, starts: FloatArray, rounds: int = 100, tolerance: float = 1e-7) -> FloatArray:
-    """Local maxima of sum_{k,a} (x_k . u_a)^4 over rotations X, one from each start (see :func:`mean_frame`).
+    """Local maxima of sum_{k,a} (x_k . u_a)^4 over rotations X, one from each start.
+
+    The sum is convex in X, so X <- nearest_rotation(its gradient) never lowers it.
 
     Args:
         frames: (n, 3, 3) whose columns are the u_a.
@@ -235,8 +200,9 @@ def twist(frames: FloatArray, crystal: FloatArray, axis: FloatArray) -> FloatArr
 def mean_frames(frames: FloatArray, number: NDArray[np.int64], count: int) -> tuple[FloatArray, FloatArray]:
     """Mean frame and cubatic order of each of many groups at once.
 
-    Formula: of each group as :func:`mean_frame`, by the same climb from up to 8 of its frames. With that frame X the
-    order is P = 1 - |M(X) - G|^2 / 4.8, as of ``cubatic_order``; for n frames at random it is about 1.5/sqrt(n).
+    Formula: of each group max_X sum_{k,a} (x_k . u_a)^4, by the climb of :func:`climb` from up to 8 of its frames. With
+    that frame X the order is P = 1 - |M(X) - G|^2 / 4.8, as of ``cubatic_order``; for n frames at random it is about
+    1.5/sqrt(n).
 
     Args:
         frames: (n, 3, 3).
