@@ -249,3 +249,10 @@ def test_locality(name, change):
         assert not differ[far > NEIGHBOURHOOD * nearest].any()
         changed += int(differ.sum())
     assert changed < 3 * 20
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_laves_phase_has_one_set_of_axes(seed):
+    # Along other axes MgZn2 is nearly the same: parts that begin there have poor fits, and are taken over.
+    sample = crystal_sample("MgZn2", 0.05, seed)
+    assert (labels(sample.configuration) == "MgZn2")[sample.scored].mean() > 0.99

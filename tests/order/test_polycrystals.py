@@ -450,3 +450,10 @@ def test_columns_that_slide(slip, least, most):
     found = classify(mixture(places, turns, np.ones(len(places), dtype=bool), np.array([8.0] * 3 + [0.0] * 3)), 1)
     assert found.fractions["SC"] > 0.8
     assert least < found.displacement_rms < most
+
+
+@pytest.mark.parametrize("stacking", ["ABAC" * 3, "ABCABCACBACB"])
+def test_layers_of_another_stacking_are_asked_for_again(stacking):
+    """A layer beside a region of the other kind is taken by it first; its poor fit is doubted."""
+    found = classify(stacked(stacking), replicates=1).labels.reshape(len(stacking), -1)
+    assert (found == surroundings(stacking)[:, None]).all()
