@@ -7,6 +7,7 @@ from supercube.configuration import (
     Configuration,
     box_matrix,
     cube_shape,
+    in_mean_box,
     read_frames,
     read_gsd,
     sphere_shape,
@@ -227,3 +228,17 @@ def test_rows_must_agree():
 def test_minimum_image():
     configuration = Configuration([4, 4, 4, 0, 0, 0], [[0, 0, 0]], [[1, 0, 0, 0]], ("cube",), [0])
     np.testing.assert_allclose(configuration.minimum_image(np.array([3.0, -3.0, 1.0])), [-1.0, 1.0, 1.0])
+
+
+def test_frames_of_a_breathing_box_are_told_in_the_mean_box():
+    fractional = np.array([[0.1, 0.2, -0.3], [0.4, -0.4, 0.0]])
+    boxes = np.array([[8.0, 9, 10, 0.1, 0, 0], [10.0, 9, 12, 0.3, 0, 0.2]])
+    frames = [
+        Configuration(box, fractional @ box_matrix(box).T, np.tile([1.0, 0, 0, 0], (2, 1)), ("cube",), np.zeros(2))
+        for box in boxes
+    ]
+    first, second = in_mean_box(frames)
+    np.testing.assert_allclose(first.box, [9, 9, 11, 0.2, 0, 0.1])
+    np.testing.assert_allclose(first.positions, fractional @ box_matrix(first.box).T)
+    np.testing.assert_allclose(second.positions, first.positions)
+    assert in_mean_box(frames[:1])[0] is frames[0]

@@ -109,6 +109,9 @@ def test_expanding_leaves_the_mapping_alone():
         (space(CUBES, {**CUBES, "n_cube": 3}), r"jobs\[1\]: n_cube is not a known key; did you mean n_cubes"),
         (space({**CUBES, "protocol": [1]}), r"jobs\[0\], protocol: found a list; expected a mapping"),
         (space({**CUBES, "protocol": {"hold_time": -1}}), r"jobs\[0\], protocol: hold_time is -1"),
+        (space({**CUBES, "pressure": 9, "protocol": {"box": "cubic"}}), "box is 'cubic'; expected 'auto', 'isotropic'"),
+        (space({**CUBES, "protocol": {"ramp_time": 4}}), "ramp_time is 4.0, but there are jobs without pressure"),
+        (space({**CUBES, "pressure": [0, 9], "protocol": {"box": "all"}}), "box is all, but there are jobs without"),
         (space({**CUBES, "replicate": []}), r"jobs\[0\]: replicate is an empty list"),
         (space({**CUBES, "replicate": [[0, 1]]}), r"replicate is \[0, 1\]; expected a whole number"),
         (space({**CUBES, "replicate": [0, -1]}), r"jobs\[0\] \(replicate -1\): replicate is -1; expected 0 or more"),
@@ -180,7 +183,14 @@ def test_filling_makes_jobs_with_their_protocol(write: Any, project: Path):
     for job in jobs:
         assert StatePoint.parse(job.statepoint(), "here").to_dict() == job.statepoint()
         assert job.doc() == {
-            "protocol": {"initial_packing_fraction": 0.15, "equilibration_time": 10.0, "hold_time": 5.0},
+            "protocol": {
+                "initial_packing_fraction": 0.15,
+                "equilibration_time": 10.0,
+                "hold_time": 5.0,
+                "initial_pressure": 0.0,
+                "ramp_time": 0.0,
+                "box": "auto",
+            },
             "schema_version": SCHEMA_VERSION,
         }
 
@@ -201,6 +211,16 @@ def test_filling_again_keeps_results_and_adds_only_what_is_new(write: Any, proje
     assert (report.added, report.present) == (1, 1)
     (job,) = signac.get_project(project).find_jobs({"replicate": 0})
     assert job.doc["structure"] == "SC"
+
+
+def test_jobs_of_before_a_protocol_key_was_known_are_recognised(write: Any, project: Path):
+    path = write(CUBES, protocol={"hold_time": 5})
+    fill(project, path)
+    (job,) = signac.get_project(project)
+    old = {"initial_packing_fraction": 0.15, "equilibration_time": 10.0, "hold_time": 5.0}
+    job.doc["protocol"] = old
+    assert fill(project, path).added == 0
+    assert dict(job.doc["protocol"]) == old
 
 
 def test_another_protocol_is_refused_before_anything_is_added(write: Any, project: Path):

@@ -172,7 +172,11 @@ def test_derived_quantities():
         ({"geometry": "slab"}, "geometry is 'slab'; expected bulk"),
         ({"attraction": -2}, "attraction is -2; expected 0 or more"),
         ({"attraction": math.inf}, "attraction is inf; expected a finite number"),
-        ({"pressure": 0.5}, "pressure 0.5 is not supported yet"),
+        ({"pressure": -0.5}, "pressure is -0.5; expected 0 or more"),
+        (
+            {"pressure": 0.5, "evaporation_rate": 8, "target_packing_fraction": 0.6},
+            "pressure is 0.5 and evaporation_rate 8; expected one of them to be 0",
+        ),
         ({"size_dispersity": 0.05}, "size_dispersity 0.05 is not supported yet"),
         ({"expansion": 1.03}, "expansion is 1.03 with initial fluid; expected 1.0"),
         ({"initial": "SC", "expansion": 0}, "expansion is 0; expected more than 0"),
@@ -240,6 +244,7 @@ def test_seeds_are_pinned():
 
 def test_protocol_defaults():
     expected = {"initial_packing_fraction": 0.15, "equilibration_time": 10.0, "hold_time": 20.0}
+    expected |= {"initial_pressure": 0.0, "ramp_time": 0.0, "box": "auto"}
     assert ProtocolSettings().to_dict() == expected
     assert ProtocolSettings.parse({}, "here") == ProtocolSettings()
 

@@ -7,6 +7,7 @@ because the file is nothing but a Configuration on disk.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,18 @@ class Configuration:
     def with_(self, **changes: Any) -> Configuration:
         """A copy with some attributes replaced."""
         return replace(self, **changes)
+
+
+def in_mean_box(frames: Sequence[Configuration]) -> list[Configuration]:
+    """Frames of one run moved into the mean of their boxes, centres scaled with the box and bodies as they are."""
+    box = np.mean([frame.box for frame in frames], axis=0)
+    if all(np.array_equal(frame.box, box) for frame in frames):
+        return list(frames)
+    matrix = box_matrix(box)
+    return [
+        frame.with_(box=box, positions=frame.positions @ np.linalg.inv(box_matrix(frame.box)).T @ matrix.T)
+        for frame in frames
+    ]
 
 
 def cube_shape(rounding: float, edge: float = 1.0) -> dict[str, Any]:

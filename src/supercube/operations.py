@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from .config import Config, load_config
-from .configuration import Configuration, read_gsd, write_gsd
+from .configuration import Configuration, in_mean_box, read_gsd, write_gsd
 from .errors import FileFormatError, IncompleteError, InputError, LockedError, SupercubeError
 from .model.particles import Model, build_model
-from .protocol.schedule import Schedule, make_schedule
+from .protocol.schedule import Schedule, make_schedule, pressure_schedule
 from .statepoint import SCHEMA_VERSION, ProtocolSettings, StatePoint
 
 #: Markers, relative to the job's folder; an operation is complete when its file exists.
@@ -70,6 +71,10 @@ RESULT_KEYS = (
     "notes",
     "pressure",
     "pressure_sem",
+    "potential_energy",
+    "potential_energy_sem",
+    "volume",
+    "volume_sem",
 )
 
 
@@ -93,6 +98,19 @@ def protocol_of(job: Any) -> ProtocolSettings:
 def schedule_of(job: Any, model: Model, initial: Configuration) -> Schedule:
     """Steps and volumes of a job, from its state point, its protocol and its initial configuration."""
     state_point, protocol = state_point_of(job), protocol_of(job)
+    if state_point.pressure > 0:
+        chosen = "isotropic" if state_point.initial == "fluid" else "lengths"
+        return pressure_schedule(
+            time_step=model.time_step,
+            volume=initial.volume,
+            body_volume=_body_volume(model, initial),
+            initial_pressure=protocol.initial_pressure or state_point.pressure,
+            pressure=state_point.pressure,
+            freedom=chosen if protocol.box == "auto" else protocol.box,
+            equilibration_time=protocol.equilibration_time,
+            ramp_time=protocol.ramp_time,
+            hold_time=protocol.hold_time,
+        )
     return make_schedule(
         time_step=model.time_step,
         volume=initial.volume,
@@ -160,7 +178,7 @@ def equilibrate(job: Any, config: Config | None = None) -> None:
 
 
 def evaporate(job: Any, config: Config | None = None) -> None:
-    """Dry (if the state point says so) and hold; continues from the checkpoint."""
+    """Dry or go to the pressure (if the state point says so) and hold; continues from the checkpoint."""
     _simulate(job, config, stage="evaporate")
     Path(job.fn(EVAPORATED)).touch()
 
@@ -217,26 +235,34 @@ def classify(job: Any) -> None:
             f"job {job.id}: the trajectory ends at step {frames[-1].step}, but the run at {schedule.total_steps}; "
             f"restore the missing segment, or delete checkpoint/ to run the job again."
         )
-    last = [f for f in frames if f.step >= schedule.end_of_drying][-CLASSIFIED_FRAMES:]
-    order = classify_frames(last)
+    log = read_log(Path(job.path))
+    held = [f for f in frames if f.step >= schedule.end_of_drying]
+    # A box that fluctuates would look like motion of everything in it.
+    order = classify_frames(in_mean_box(held)[-CLASSIFIED_FRAMES:])
     series: dict[str, Any] = dict(order_series(frames))
     body_volume = _body_volume(model, frames[-1])
     series["time"] = series["step"] * schedule.time_step
     series["packing_fraction"] = np.array([body_volume / frame.volume for frame in frames])
-    pressure, pressure_sem = _mean(read_log(Path(job.path)), "pressure", schedule.end_of_drying)
-    job.doc.update(
-        order.document()
-        | {
-            "packing_fraction": body_volume / frames[-1].volume,
-            "packing_fraction_sem": 0.0,  # the volume is prescribed, not an average
-            "pressure": pressure,
-            "pressure_sem": pressure_sem,
-        }
-    )
+    document = order.document() | _means(log, schedule.end_of_drying)
+    if schedule.barostat is None:  # the volume is prescribed, not an average
+        document |= {"packing_fraction": body_volume / frames[-1].volume, "packing_fraction_sem": 0.0}
+        document |= {"volume": frames[-1].volume, "volume_sem": 0.0}
+    elif document["lattice_constant_sem"] is not None and document["volume_sem"] is not None:
+        box = document["volume_sem"] / document["volume"] / 3.0 * document["lattice_constant"]
+        document["lattice_constant_sem"] = math.hypot(document["lattice_constant_sem"], box)
+    job.doc.update(document)
     temporary = Path(job.fn(ORDER + ".part"))
     with open(temporary, "wb") as handle:
         np.savez_compressed(handle, labels=order.labels, **series)
     temporary.replace(job.fn(ORDER))
+
+
+def _means(log: dict[str, Any], first_step: int) -> dict[str, float | None]:
+    """What the log knows about the hold, each with its standard error."""
+    found: dict[str, float | None] = {}
+    for name in ("pressure", "potential_energy", "volume", "packing_fraction"):
+        found[name], found[f"{name}_sem"] = _mean(log, name, first_step)
+    return found
 
 
 def _mean(log: dict[str, Any], column: str, first_step: int) -> tuple[float | None, float | None]:
@@ -271,7 +297,8 @@ def describe(state_point: StatePoint) -> str:
     start = state_point.initial if not state_point.initial.startswith("file:") else "file"
     if state_point.expansion != 1.0:
         start += f" x {state_point.expansion:g}"
-    return f"{' + '.join(parts)}, {', '.join(sizes)}, Pe = {state_point.evaporation_rate:g}, from {start}"
+    driven = f"P = {state_point.pressure:g}" if state_point.pressure else f"Pe = {state_point.evaporation_rate:g}"
+    return f"{' + '.join(parts)}, {', '.join(sizes)}, {driven}, from {start}"
 
 
 def rows(jobs: Iterable[Any]) -> list[dict[str, Any]]:

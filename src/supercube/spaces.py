@@ -157,6 +157,7 @@ def _planned(space: dict[str, Any], where: str, store_file: StoreFile | None) ->
             raise InputError(f"{place}: found nothing; expected the keys of a job.")
         protocol = {**space["protocol"], **_section(keys.pop("protocol", None), f"{place}, protocol")}
         settings = ProtocolSettings.parse(protocol, f"{place}, protocol")
+        _refuse_idle_pressures(settings, keys.get("pressure", 0.0), place)
         n_jobs += math.prod(len(value) for value in keys.values() if isinstance(value, list))
         if n_jobs > MAX_JOBS:
             raise InputError(f"{place}: the lists up to here expand to {n_jobs} jobs; expected at most {MAX_JOBS}.")
@@ -165,6 +166,18 @@ def _planned(space: dict[str, Any], where: str, store_file: StoreFile | None) ->
                 with _at(point_place):
                     point["initial"] = store_file(point["initial"])
             yield PlannedJob(point_place, StatePoint.parse(point, point_place), settings)
+
+
+def _refuse_idle_pressures(settings: ProtocolSettings, pressures: object, place: str) -> None:
+    """Refuse settings of a pressure ramp for jobs without pressure, which would silently not be used."""
+    without = any(pressure == 0 for pressure in (pressures if isinstance(pressures, list) else [pressures]))
+    default = ProtocolSettings()
+    for key in ("initial_pressure", "ramp_time", "box"):
+        if without and getattr(settings, key) != getattr(default, key):
+            raise InputError(
+                f"{place}, protocol: {key} is {getattr(settings, key)}, but there are jobs without pressure; expected "
+                f"{getattr(default, key)} (or leave it out), or a pressure above 0 in every job."
+            )
 
 
 def _grid(keys: dict[str, Any], place: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -258,6 +271,7 @@ def _check_models(jobs: list[PlannedJob]) -> None:
     run = {
         "evaporation_rate": 0.0,
         "target_packing_fraction": 0.0,
+        "pressure": 0.0,
         "initial": "fluid",
         "expansion": 1.0,
         "replicate": 0,
@@ -337,6 +351,8 @@ def _refuse_changes(jobs: list[PlannedJob], recorded: Mapping[StatePoint, dict[s
     for job in jobs:
         document = recorded.get(job.state_point, {})
         there, here = document.get("protocol"), job.protocol.to_dict()
+        if isinstance(there, dict):
+            there = ProtocolSettings().to_dict() | there  # keys that came with a later version
         if isinstance(there, dict) and "space_hold_time" in document:
             there = {**there, "hold_time": document["space_hold_time"]}  # `supercube continue` made it longer
         if there is not None and there != here:

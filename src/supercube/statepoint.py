@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -214,13 +214,20 @@ class StatePoint(StrictModel):
 
     @model_validator(mode="after")
     def _check_supported(self) -> Self:
-        reasons = {
-            "pressure": "runs of this version keep the volume constant or dry",
-            "size_dispersity": "all particles of a species have one size in this version",
-        }
-        for key, reason in reasons.items():
-            if getattr(self, key) > 0:
-                raise ValueError(f"{key} {getattr(self, key):g} is not supported yet: {reason}; expected 0.")
+        if self.size_dispersity > 0:
+            raise ValueError(
+                f"size_dispersity {self.size_dispersity:g} is not supported yet: all particles of a species have one "
+                "size in this version; expected 0."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_pressure(self) -> Self:
+        if self.pressure > 0 and self.evaporation_rate > 0:
+            raise ValueError(
+                f"pressure is {self.pressure:g} and evaporation_rate {self.evaporation_rate:g}; expected one of them "
+                "to be 0, for either the pressure sets the volume or drying does."
+            )
         return self
 
     @property
@@ -252,5 +259,13 @@ class ProtocolSettings(StrictModel):
     initial_packing_fraction: Annotated[
         Number, Field(gt=0, le=0.3, description="the packing fraction of a fluid start")
     ] = 0.15
-    equilibration_time: Annotated[NotNegative, Field(description="the time at constant volume before drying")] = 10.0
-    hold_time: Annotated[NotNegative, Field(description="the time at constant volume after drying")] = 20.0
+    equilibration_time: Annotated[NotNegative, Field(description="the time before drying or the pressure ramp")] = 10.0
+    hold_time: Annotated[NotNegative, Field(description="the time after drying or the pressure ramp")] = 20.0
+    initial_pressure: Annotated[
+        NotNegative, Field(description="the pressure before the ramp, kT/e^3; 0 = as in the state point")
+    ] = 0.0
+    ramp_time: Annotated[NotNegative, Field(description="the time from the initial pressure to the pressure")] = 0.0
+    box: Annotated[
+        Literal["auto", "isotropic", "lengths", "all"],
+        Field(description="what a pressure may change; auto = isotropic for a fluid, else the three lengths"),
+    ] = "auto"

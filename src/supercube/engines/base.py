@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..configuration import Configuration, box_matrix
 from ..errors import EngineError
 from ..model.particles import Model
-from ..protocol.schedule import Schedule
+from ..protocol.schedule import Barostat, Schedule
 
 FloatArray = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ class Thermo:
 
 @dataclass(frozen=True)
 class Setup:
-    """How an engine is to run; nothing of it changes the physical answer but ``thermostat``.
+    """How an engine is to run; nothing of it changes the physical answer but ``thermostat`` and ``barostat``.
 
     Attributes:
         time_step: dt, time units.
@@ -77,6 +77,7 @@ class Setup:
         device: auto, cpu or gpu.
         settings: what an earlier execution of this run reported as ``Engine.settings`` ({} for a new run).
         tune: measure what runs fastest before a new run; worth it for long ones.
+        barostat: sets the box by pressure; needs the thermostat.
     """
 
     time_step: float
@@ -85,6 +86,7 @@ class Setup:
     device: str = "auto"
     settings: Mapping[str, Any] = field(default_factory=dict)
     tune: bool = False
+    barostat: Barostat | None = None
 
 
 class Engine(ABC):
@@ -116,7 +118,7 @@ class Engine(ABC):
 
     @abstractmethod
     def advance(self, steps: int, schedule: Schedule) -> None:
-        """Run that many steps with the box volume of the schedule; within one stage of it."""
+        """Run that many steps with the box volume of the schedule, or under the barostat; within one stage of it."""
 
     @abstractmethod
     def state(self) -> State:

@@ -8,6 +8,8 @@ How the neutral model is said in HOOMD-blue, and why so:
 * ``pair.ExpandedLJ`` shifted at its cutoff is the steric part; ``pair.ExpandedGaussian`` shifted is the well. Their
   r_cut counts from the bead centres, Delta included;
 * drying: ``update.BoxResize`` every ten steps, to the volume that the schedule gives for the end of those ten;
+* pressure: ``methods.ConstantPressure`` with a Bussi thermostat in place of Langevin's friction, for HOOMD has no
+  barostat with both; a continued run is then statistically, not bit by bit, the same;
 * a continued run on one CPU core follows the same trajectory bit for bit. That takes: noise from (seed, step, tag),
   which is how HOOMD draws it; the accelerations and torques with the noise of the last step, which a snapshot drops;
   quaternions as they are, not as angular momenta; a fresh neighbour list at the start of every run and no sorting of
@@ -149,6 +151,8 @@ class HoomdEngine(Engine):
         # Noise of the last step belongs to a run that goes on in its bath; one without bath begins without it.
         bath = state.private if setup.thermostat else {}
         self._noise = np.array(bath.get("torque_noise", np.zeros((len(self._like), 3))), dtype=np.float64)
+        if setup.barostat is not None and "barostat" in state.private:
+            self._world.method.barostat_dof = tuple(float(x) for x in state.private["barostat"])
         self._restore(bath.get("acceleration"))
 
     def _settings(self, state: State) -> dict[str, Any]:
@@ -196,12 +200,22 @@ class HoomdEngine(Engine):
         elif not drying and self._drying is not None:
             simulation.operations.updaters.remove(self._drying)
             self._drying = None
-        smallest = scaled_box(self._like, schedule.volume(simulation.timestep + steps))
+        smallest = self._smallest_box(schedule, steps)
         self._world.renew_neighbours(min(self.settings["buffer"], self._room(smallest)))
         self._kick_with_noise()
         with one_sentence():
             simulation.run(steps)
         self._keep_noise()
+
+    def _smallest_box(self, schedule: Schedule, steps: int) -> FloatArray:
+        """Of the next steps; under a barostat about the present one, whose lengths fluctuate by some percent."""
+        if schedule.barostat is None:
+            return scaled_box(self._like, schedule.volume(self._world.simulation.timestep + steps))
+        return np.asarray(self._box() * np.array([0.97, 0.97, 0.97, 1.0, 1.0, 1.0]))
+
+    def _box(self) -> FloatArray:
+        box = self._world.simulation.state.box
+        return np.array([box.Lx, box.Ly, box.Lz, box.xy, box.xz, box.yz])
 
     # Langevin adds the torque of friction and noise to the net torque, which the start of every run() computes anew,
     # without them (for forces, the acceleration remembers them): the first half step of rotation would be without bath,
@@ -209,7 +223,7 @@ class HoomdEngine(Engine):
     # several ranks the few bodies that migrate in between miss one half step.
 
     def _keep_noise(self) -> None:
-        if not (self._setup.thermostat and self._world.has_rigid_bodies):
+        if not (self._setup.thermostat and self._world.has_rigid_bodies) or self._setup.barostat is not None:
             return
         with_noise = self._net_torques()
         with one_sentence():
@@ -247,9 +261,8 @@ class HoomdEngine(Engine):
             rest = np.zeros((len(self._like), 3))
             return State(self._like, rest, rest)
         orientation = found["orientation"]
-        box = simulation.state.box
         configuration = self._like.with_(
-            box=np.array([box.Lx, box.Ly, box.Lz, box.xy, box.xz, box.yz]),
+            box=self._box(),
             positions=found["position"],
             orientations=orientation / np.linalg.norm(orientation, axis=1)[:, None],
             images=found["image"],
@@ -259,6 +272,8 @@ class HoomdEngine(Engine):
         private["torque_noise"] = self._noise.copy()
         if self._first_box is not None:
             private["first_box"] = self._first_box
+        if self._setup.barostat is not None:
+            private["barostat"] = np.array(self._world.method.barostat_dof)
         return State(configuration, found["velocity"], space_momenta(orientation, found["angmom"]), private)
 
     def _bodies(self, *names: str) -> dict[str, NDArray[Any]] | None:

@@ -12,11 +12,14 @@ from scipy.spatial.transform import Rotation
 from ..errors import EngineError
 from ..model.interactions import WELL_WIDTH, delta
 from ..model.particles import Model
-from ..protocol.schedule import STEP_UNIT, Schedule
+from ..protocol.schedule import STEP_UNIT, Barostat, Schedule
 from .base import Setup, State
 
 FloatArray = NDArray[np.float64]
 
+#: Coupling times under a barostat, time units: the box follows within some hundred steps, and the kinetic energies of
+#: translation and of rotation are redrawn somewhat faster.
+BAROSTAT_TIME, THERMOSTAT_TIME = 0.5, 0.1
 _QUATERNION_ONE = (1.0, 0.0, 0.0, 0.0)
 #: What is said when particles are lost; the braces take HOOMD's own words.
 PRESSED = (
@@ -85,10 +88,11 @@ class World:
         self.forces = _pair_forces(hoomd, model, types, self.neighbours)
         moving = hoomd.filter.Rigid(flags=("center", "free"))
         rigid = _rigid(hoomd, model, types)
+        self.method = _method(hoomd, model, types, moving, setup)
         self.has_rigid_bodies = rigid is not None
         self.simulation.operations.integrator = hoomd.md.Integrator(
             dt=setup.time_step,
-            methods=[_method(hoomd, model, types, moving, setup.thermostat)],
+            methods=[self.method],
             forces=self.forces,
             rigid=rigid,
             integrate_rotational_dof=rigid is not None,
@@ -144,8 +148,10 @@ def _rigid(hoomd: Any, model: Model, types: _Types) -> Any:
     return rigid if types.beads else None
 
 
-def _method(hoomd: Any, model: Model, types: _Types, moving: Any, thermostat: bool) -> Any:
-    if not thermostat:
+def _method(hoomd: Any, model: Model, types: _Types, moving: Any, setup: Setup) -> Any:
+    if setup.barostat is not None:
+        return _constant_pressure(hoomd, moving, setup.barostat)
+    if not setup.thermostat:
         return hoomd.md.methods.ConstantVolume(filter=moving)
     langevin = hoomd.md.methods.Langevin(filter=moving, kT=1.0)
     for name in types.names:
@@ -153,6 +159,26 @@ def _method(hoomd: Any, model: Model, types: _Types, moving: Any, thermostat: bo
         langevin.gamma[name] = body.friction
         langevin.gamma_r[name] = (body.rotational_friction,) * 3
     return langevin
+
+
+def _constant_pressure(hoomd: Any, moving: Any, barostat: Barostat) -> Any:
+    """Martyna-Tobias-Klein; it scales velocities, so the bath acts on all bodies together.
+
+    Without the friction on the box that HOOMD-blue offers (gamma): the noise that goes with it is too hot. Volumes of 32
+    spheres fluctuated 2.5 times too much with three coupled lengths (0.99 +- 0.03 without), those of 27 cubes with free
+    ones 1.17 +- 0.04 times, and bodies were 2 to 3 % too hot. The bodies damp the box well.
+    """
+    stress = hoomd.variant.Constant(barostat.end)
+    if barostat.steps:
+        stress = hoomd.variant.Ramp(A=barostat.start, B=barostat.end, t_start=barostat.first, t_ramp=barostat.steps)
+    return hoomd.md.methods.ConstantPressure(
+        filter=moving,
+        S=stress,
+        tauS=BAROSTAT_TIME,
+        couple="xyz" if barostat.freedom == "isotropic" else "none",
+        box_dof=[True] * 3 + [barostat.freedom == "all"] * 3,
+        thermostat=hoomd.md.methods.thermostats.Bussi(kT=1.0, tau=THERMOSTAT_TIME),
+    )
 
 
 def _snapshot(hoomd: Any, device: Any, model: Model, types: _Types, state: State) -> Any:

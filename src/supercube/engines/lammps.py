@@ -9,7 +9,11 @@ How the neutral model is said in LAMMPS, and why so:
   zeta_r/zeta_t both frictions are exact, and only one atom a body carries noise;
 * ``pair_style lj/expand`` without the energy shift, whose formula misses the shift for Delta > 0: the energy is then
   the sum over pairs of U - eps, and counting the pairs in range gives the rest exactly;
-* pressure: between centres of mass, so the part of the bead virial inside a body is taken off.
+* pressure: between centres of mass, so the part of the bead virial inside a body is taken off;
+* barostat: none of LAMMPS serves rigid bodies beside free spheres (``rigid/nph/small`` moves only the bodies and no
+  tilts, ``press/langevin`` counts beads as particles), so ``piston`` sets the rates at which ``fix deform`` moves the
+  box. What it needs, the virial between centres of mass, is LAMMPS' own sum with the constraints of ``rigid/small`` in
+  it, whose formula wants the beads to have no mass.
 """
 
 from __future__ import annotations
@@ -34,14 +38,17 @@ from ..model.particles import Body, Model
 from ..model.sums import evaluate
 from ..protocol.schedule import STEP_UNIT, Schedule
 from .base import INSTALL, Engine, Setup, State, Thermo, box_heights, scaled_box, temperatures
+from .piston import Piston
 
 FloatArray = NDArray[np.float64]
 
 #: Neighbour skin in cube edges: measured best between 0.2 and 0.3 for 39-69 beads at packing fractions 0.25-0.6.
 SKIN = 0.25
-#: Mass of a bead: only positive, since ``infile`` sets the masses of the bodies.
-_BEAD_MASS = 1e-3
+#: Mass of a bead: only positive, since ``infile`` sets the masses of the bodies; none that the virial would notice.
+_BEAD_MASS = 1e-12
 _IMAGE_ZERO, _IMAGE_BITS = 512, 10
+#: What LAMMPS calls the elements of the box matrix.
+_EDGES = {"x": (0, 0), "y": (1, 1), "z": (2, 2), "xy": (0, 1), "xz": (0, 2), "yz": (1, 2)}
 #: Multiplier between absolute steps in seeds: large and odd, so that a continued run never repeats its noise.
 _SEED_STRIDE = 7919
 _LARGEST_SEED = 800_000_000
@@ -93,6 +100,11 @@ class LammpsEngine(Engine):
         self._images = state.configuration.images
         self._continues = False
         self._stage = ""
+        self._setup = setup
+        self._piston: Piston | None = None
+        if setup.barostat is not None:
+            rates = np.array(state.private.get("piston", np.zeros((3, 3))))
+            self._piston = Piston(setup.barostat.freedom, setup.seed, rates)
         self._lmp = self._module.lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
         try:
             self._types = _BeadTypes(model)
@@ -123,9 +135,10 @@ class LammpsEngine(Engine):
             raise EngineError(f"LAMMPS stopped: {reason}{remedy if hint else ''}") from error
 
     def _build(self, state: State, setup: Setup, scratch: Path) -> None:
+        tilts = setup.barostat is not None and setup.barostat.freedom == "all"
         self._command(
             "units lj\natom_style hybrid molecular sphere\natom_modify map array\nboundary p p p\nbox tilt large\n"
-            f"{_region(state.configuration.box)}\ncreate_box {len(self._types)} box\n"
+            f"{_region(state.configuration.box, tilts=tilts)}\ncreate_box {len(self._types)} box\n"
             f"reset_timestep {state.configuration.step}\ntimestep {setup.time_step!r}"
         )
         self._create_atoms(state)
@@ -244,6 +257,9 @@ class LammpsEngine(Engine):
         """See :meth:`Engine.advance`."""
         if steps <= 0:
             return
+        if self._piston is not None:
+            self._advance_with_piston(self._piston, steps)
+            return
         stage = schedule.stage(self._step)
         if not self._continues or stage != self._stage:
             self._begin_stage(stage, schedule)
@@ -271,6 +287,55 @@ class LammpsEngine(Engine):
             lines.append(f"variable rate_{axis} equal {length * slope / 3 / schedule.time_step!r}*v_scale^(-2)")
             styles.append(f"{axis} variable v_change_{axis} v_rate_{axis}")
         lines.append(f"fix drying all deform {STEP_UNIT} {' '.join(styles)} remap x flip no")
+        self._command("\n".join(lines))
+
+    def _advance_with_piston(self, piston: Piston, steps: int) -> None:
+        """Pieces of STEP_UNIT steps; within each the box moves at the piston's rates, after each they change."""
+        barostat, dt = self._setup.barostat, self._setup.time_step
+        if barostat is None or steps % STEP_UNIT:
+            raise ValueError(f"a barostat needs a multiple of {STEP_UNIT} steps, got {steps}")
+        for _ in range(steps // STEP_UNIT):
+            h = box_matrix(self._box())
+            if not self._continues:
+                self._let_the_box_move(h)
+            moves, step = piston.rates @ h * dt * STEP_UNIT / (STEP_UNIT - 1), self._step
+            self._lmp.set_internal_variable("from", step)
+            for axis, (i, j) in _EDGES.items():
+                self._lmp.set_internal_variable(f"base_{axis}", h[i, j] - self._first_box[i, j])
+                self._lmp.set_internal_variable(f"slope_{axis}", moves[i, j])
+            self._command(f"run {STEP_UNIT} {'pre no' if self._continues else ''} post no")
+            # The set-up of a run leaves half a step of noise in its first virial: no kick then.
+            if self._continues:
+                self._push(piston, barostat.pressure(self._step), STEP_UNIT * dt)
+            self._continues = True
+
+    def _push(self, piston: Piston, pressure: float, interval: float) -> None:
+        style, kind = self._module.LMP_STYLE_GLOBAL, self._module.LMP_TYPE_VECTOR
+        xx, yy, zz, xy, xz, yz = (float(self._lmp.extract_fix("inner", style, kind, k)) for k in range(6))
+        volume = float(np.prod(self._box()[:3]))
+        # W_ab = F_a R_b. LAMMPS gives R_x F_y where R_y F_x is wanted, equal on average: bodies feel no mean torque.
+        virial = volume * np.array([[xx, xy, xz], [0.0, yy, yz], [0.0, 0.0, zz]])
+        piston.push(virial, volume, len(self._typeid), pressure, interval, self._step)
+
+    def _let_the_box_move(self, h: FloatArray) -> None:
+        self._first_box = h
+        tilted = self._setup.barostat is not None and self._setup.barostat.freedom == "all"
+        # The box rests after the last step, so that forces and virial of it belong to the box.
+        last = STEP_UNIT - 1
+        lines = ["variable from internal 0.0", "variable none equal 0.0"]
+        lines.append(f"variable done equal (step-v_from)*((step-v_from)<={last})+{last}*((step-v_from)>{last})")
+        styles = []
+        for axis, (i, j) in _EDGES.items():
+            lines += [f"variable base_{axis} internal 0.0", f"variable slope_{axis} internal 0.0"]
+            if i == j or tilted or h[i, j] != 0.0:
+                lines.append(f"variable change_{axis} equal v_base_{axis}+v_slope_{axis}*v_done")
+                styles.append(f"{axis} variable v_change_{axis} v_none")
+        components = " ".join(f"c_inner[{k}]" for k in range(1, 7))
+        lines += [
+            "compute inner all pressure NULL virial",
+            f"fix inner all ave/time {STEP_UNIT} 1 {STEP_UNIT} {components}",
+            f"fix moving all deform 1 {' '.join(styles)} remap x flip no",
+        ]
         self._command("\n".join(lines))
 
     @property
@@ -337,7 +402,8 @@ class LammpsEngine(Engine):
             shapes=self._shapes,
             step=self._step,
         )
-        return State(configuration, velocities, momenta)
+        private = {} if self._piston is None else {"piston": self._piston.rates}
+        return State(configuration, velocities, momenta, private)
 
     def measure(self) -> Thermo:
         """See :meth:`Engine.measure`."""
@@ -407,13 +473,13 @@ def _refuse_own_images(model: Model, box: FloatArray) -> None:
             )
 
 
-def _region(box: FloatArray) -> str:
+def _region(box: FloatArray, *, tilts: bool) -> str:
     # LAMMPS counts from the lower corner, which lies at -(a + b + c)/2 in a box centred on the origin.
     a, b, c = box_matrix(box).T
     low = -(a + b + c) / 2
     lx, ly, lz = (float(length) for length in box[:3])
     spans = " ".join(f"{float(x)!r} {float(x) + length!r}" for x, length in zip(low, (lx, ly, lz), strict=True))
-    if not np.any(box[3:]):
+    if not np.any(box[3:]) and not tilts:
         return f"region box block {spans}"
     return f"region box prism {spans} {float(b[0])!r} {float(c[0])!r} {float(c[1])!r}"
 

@@ -168,6 +168,7 @@ def simulate(
             device=options.device,
             settings=record.get("settings", {}),
             tune=schedule.total_steps * len(start.configuration) > WORTH_TUNING,
+            barostat=schedule.barostat,
         )
         engine = engine_class(model, state, setup)
         try:
@@ -200,6 +201,7 @@ class _Run:
         self.frame_periods = {
             "equilibrate": _whole(period),
             "dry": _whole(period),
+            "ramp": _whole(period),
             "hold": _whole(min(period, schedule.hold_steps // HOLD_FRAMES)),
         }
 

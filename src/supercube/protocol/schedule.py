@@ -1,4 +1,6 @@
-"""How a run goes: equilibrate, dry (bulk: linear loss of volume), hold - in steps, as a function of absolute step.
+"""How a run goes: equilibrate, then dry (bulk: linear loss of volume) or ramp (pressure), then hold - in steps.
+
+Everything is a function of the absolute step.
 
 Drying, bulk geometry: a well-mixed film of fixed height H0 = 60 e whose volume falls as
 V(t) = V(0) (1 - v t/H0) with v = Pe D0/H0; from packing fraction phi0 to phi1 it takes (1 - phi0/phi1) H0^2/(Pe D0),
@@ -40,14 +42,44 @@ def drying_time(phi_start: float, phi_end: float, peclet: float, diffusion: floa
     return (1.0 - phi_start / phi_end) * FILM_HEIGHT**2 / (peclet * diffusion)
 
 
+#: What a barostat may change: the volume; the three lengths of the box; lengths and tilts.
+FREEDOMS = ("isotropic", "lengths", "all")
+
+
+@dataclass(frozen=True)
+class Barostat:
+    """Pressure at every absolute step, and what it may change.
+
+    Attributes:
+        start, end: pressures before and after the ramp, kT/e^3.
+        first: absolute step at which the ramp begins.
+        steps: length of the ramp; 0 = none, and ``start`` is not used.
+        freedom: one of ``FREEDOMS``.
+    """
+
+    start: float
+    end: float
+    first: int
+    steps: int
+    freedom: str
+
+    def pressure(self, step: int) -> float:
+        """P(step): constant, then linear in the step, then constant again."""
+        done = min(max(step - self.first, 0) / self.steps, 1.0) if self.steps else 1.0
+        return self.start + (self.end - self.start) * done
+
+
 @dataclass(frozen=True)
 class Schedule:
-    """Steps of the three stages and the volume at every absolute step.
+    """Steps of the three stages, and the volume or the pressure at every absolute step.
 
     Attributes:
         time_step: dt in time units.
-        equilibration_steps, drying_steps, hold_steps: lengths of the stages, in this order.
-        volume_start, volume_end: box volumes before and after drying, e^3.
+        equilibration_steps, drying_steps, hold_steps: lengths of the stages, in this order; with a barostat the second
+            is its ramp.
+        volume_start, volume_end: box volumes before and after drying, e^3; with a barostat the volume of the start and
+            the smallest that can be.
+        barostat: what sets the volume instead, if anything.
     """
 
     time_step: float
@@ -56,6 +88,7 @@ class Schedule:
     hold_steps: int
     volume_start: float
     volume_end: float
+    barostat: Barostat | None = None
 
     @property
     def end_of_equilibration(self) -> int:
@@ -73,7 +106,7 @@ class Schedule:
         return self.end_of_drying + self.hold_steps
 
     def volume(self, step: int) -> float:
-        """V(step): constant, then falling linearly, then constant again."""
+        """V(step): constant, then falling linearly, then constant again; not for a run with a barostat."""
         if not self.drying_steps:
             return self.volume_start
         done = min(max(step - self.equilibration_steps, 0), self.drying_steps) / self.drying_steps
@@ -87,11 +120,50 @@ class Schedule:
         """Name of the stage that the step after ``step`` belongs to."""
         if step < self.end_of_equilibration:
             return "equilibrate"
-        return "dry" if step < self.end_of_drying else "hold"
+        if step >= self.end_of_drying:
+            return "hold"
+        return "dry" if self.barostat is None else "ramp"
 
 
 def _steps(time: float, time_step: float) -> int:
     return math.ceil(time / time_step / STEP_UNIT - 1e-9) * STEP_UNIT
+
+
+def pressure_schedule(
+    *,
+    time_step: float,
+    volume: float,
+    body_volume: float,
+    initial_pressure: float,
+    pressure: float,
+    freedom: str,
+    equilibration_time: float,
+    ramp_time: float,
+    hold_time: float,
+) -> Schedule:
+    """The schedule of a state point with a pressure; steps are the times rounded up to ``STEP_UNIT``.
+
+    Args:
+        time_step: dt.
+        volume: box volume of the initial configuration, e^3.
+        body_volume: nominal volume of all bodies, e^3: no box becomes smaller than that.
+        initial_pressure: during the equilibration and at the start of the ramp, kT/e^3.
+        pressure: at its end and during the hold.
+        freedom: one of ``FREEDOMS``.
+        equilibration_time: at the initial pressure, time units.
+        ramp_time: from there to the pressure.
+        hold_time: at the pressure.
+    """
+    first, ramp = _steps(equilibration_time, time_step), _steps(ramp_time, time_step)
+    return Schedule(
+        time_step=time_step,
+        equilibration_steps=first,
+        drying_steps=ramp,
+        hold_steps=_steps(hold_time, time_step),
+        volume_start=volume,
+        volume_end=min(volume, body_volume),
+        barostat=Barostat(initial_pressure, pressure, first, ramp, freedom),
+    )
 
 
 def make_schedule(
