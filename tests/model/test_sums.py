@@ -143,6 +143,33 @@ def test_the_virial_is_the_change_of_energy_with_the_volume(model, apart, name):
     assert found.virial / 3 == pytest.approx(-(energies[0] - energies[1]) / (2 * h), rel=1e-5, abs=1e-5)
 
 
+@pytest.mark.parametrize("name", ["tilted", "tight and tilted"])
+def test_the_virial_tensor_is_the_change_of_energy_with_strain(model, apart, name):
+    # Positions and box strained by one component at a time, bodies rigid and not turned: dU/de_ab = -W_ab.
+    configuration = apart.with_(box=BOXES[name])
+    found, h = evaluate(model, configuration), 1e-6
+    numeric = np.empty((3, 3))
+    for a, b in itertools.product(range(3), range(3)):
+        energies = []
+        for sign in (1, -1):
+            strain = np.eye(3)
+            strain[a, b] += sign * h
+            # A box has its first vector along x, so the strained one is turned back, and all bodies with it.
+            turn, matrix = np.linalg.qr(strain @ box_matrix(configuration.box))
+            signs = np.diag(np.sign(np.diag(matrix)))
+            turn, matrix = turn @ signs, signs @ matrix
+            lx, ly, lz = np.diag(matrix)
+            box = [lx, ly, lz, matrix[0, 1] / ly, matrix[0, 2] / lz, matrix[1, 2] / lz]
+            turns = Rotation.from_matrix(turn.T) * Rotation.from_quat(configuration.orientations, scalar_first=True)
+            positions = configuration.positions @ strain.T @ turn
+            strained = configuration.with_(box=box, positions=positions, orientations=turns.as_quat(scalar_first=True))
+            energies.append(evaluate(model, strained).energy)
+        numeric[a, b] = -(energies[0] - energies[1]) / (2 * h)
+    assert np.abs(found.virial_tensor - found.virial_tensor.T).max() > 0.1  # so that a transposed one would fail
+    assert found.virial == pytest.approx(np.trace(found.virial_tensor), rel=1e-12)
+    np.testing.assert_allclose(found.virial_tensor, numeric, rtol=1e-5, atol=1e-5)  # as for the trace above
+
+
 def test_nothing_depends_on_where_bodies_are_counted(model):
     box = BOXES["tight and tilted"]
     configuration = some_bodies(box)

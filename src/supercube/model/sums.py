@@ -1,12 +1,13 @@
 """Energy, virial, forces and torques of a configuration straight from the formula, fast enough for a log row.
 
-U = sum over pairs of beads of different bodies of U(r - Delta);  W = sum of F.R with R between the centres of mass.
+U = sum over pairs of beads of different bodies of U(r - Delta);  W_ab = sum of F_a R_b with R between the centres of
+mass; the virial is its trace.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +28,18 @@ class Sums:
 
     Attributes:
         energy: U, kT.
-        virial: W, kT.
+        virial: W = trace of W_ab, kT.
         forces: (N, 3) on each body, kT/e.
         torques: (N, 3) about each centre of mass, in the space frame, kT.
+        virial_tensor: (3, 3) W_ab = -dU/de_ab on straining positions and box by R_a -> R_a + e_ab R_b with the bodies
+            rigid and not turned, kT; symmetric only where no body feels a torque. NaN from who does not compute it.
     """
 
     energy: float
     virial: float
     forces: FloatArray
     torques: FloatArray
+    virial_tensor: FloatArray = field(default_factory=lambda: np.full((3, 3), np.nan))
 
 
 def evaluate(model: Model, configuration: Configuration) -> Sums:
@@ -46,13 +50,34 @@ def evaluate(model: Model, configuration: Configuration) -> Sums:
         configuration: bodies and box; positions need not be wrapped.
     """
     beads, levers, radii, owner = place_beads(model, configuration)
+    found = pairs(model, configuration.box, beads, radii, owner)
+    return sum_over(model, configuration, found, levers, radii, owner)
+
+
+def sum_over(
+    model: Model,
+    configuration: Configuration,
+    found: Iterable[tuple[IndexArray, IndexArray, FloatArray]],
+    levers: FloatArray,
+    radii: FloatArray,
+    owner: IndexArray,
+) -> Sums:
+    """The sums over given pairs of beads; those out of range count nothing.
+
+    Args:
+        model: as for :func:`evaluate`.
+        configuration: its number of bodies and their species count, not its positions.
+        found: pairs as of :func:`pairs`, in one piece or several.
+        levers: (n, 3) of the beads, as of :func:`place_beads`; so are radii and owner.
+        radii: (n,) of the beads.
+        owner: (n,) body of each bead.
+    """
     n = len(configuration)
     spheres = np.zeros(n, dtype=np.intp)
     for body in model.bodies:
         spheres[configuration.is_species(body.name)] = not body.is_rigid
-    force, torque = np.zeros((n, 3)), np.zeros((n, 3))
-    energy = virial = 0.0
-    for i, j, vector in pairs(model, configuration.box, beads, radii, owner):
+    energy, virial, on_bead = 0.0, np.zeros((3, 3)), np.zeros((len(owner), 3))
+    for i, j, vector in found:
         r = np.linalg.norm(vector, axis=1)
         s = r - (radii[i] + radii[j] - model.sigma)
         strength, push = wca_energy(s, model.sigma), wca_force(s, model.sigma)
@@ -61,13 +86,16 @@ def evaluate(model: Model, configuration: Configuration) -> Sums:
             strength, push = strength + depth * well_energy(s, model.sigma), push + depth * well_force(s, model.sigma)
         on_j = (push / r)[:, None] * vector
         energy += float(strength.sum())
-        virial += float((on_j * (vector - levers[j] + levers[i])).sum())
+        virial += on_j.T @ vector
         for axis in range(3):
-            force[:, axis] += np.bincount(owner[j], on_j[:, axis], n) - np.bincount(owner[i], on_j[:, axis], n)
-        turn_j, turn_i = np.cross(levers[j], on_j), np.cross(levers[i], on_j)
-        for axis in range(3):
-            torque[:, axis] += np.bincount(owner[j], turn_j[:, axis], n) - np.bincount(owner[i], turn_i[:, axis], n)
-    return Sums(energy, virial, force, torque)
+            on_bead[:, axis] += np.bincount(j, on_j[:, axis], len(owner)) - np.bincount(i, on_j[:, axis], len(owner))
+    virial -= on_bead.T @ levers  # from between beads to between centres of mass
+    turning = np.cross(levers, on_bead)
+    force, torque = np.zeros((n, 3)), np.zeros((n, 3))
+    for axis in range(3):
+        force[:, axis] = np.bincount(owner, on_bead[:, axis], n)
+        torque[:, axis] = np.bincount(owner, turning[:, axis], n)
+    return Sums(energy, float(np.trace(virial)), force, torque, virial)
 
 
 def pairs(
