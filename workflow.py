@@ -118,13 +118,17 @@ def _some_classified(*jobs: Any) -> bool:
     return any(classified(job) for job in jobs)
 
 
-def _map_is_newer(*jobs: Any) -> bool:
-    picture = PROJECT / "phase_map.png"
+def _is_newer(name: str, jobs: tuple[Any, ...]) -> bool:
+    picture = PROJECT / name
     if not picture.exists():
         return False
     made = picture.stat().st_mtime
     newest = (Path(job.fn(operations.ORDER)) for job in jobs)
     return all(not path.exists() or path.stat().st_mtime <= made for path in newest)
+
+
+def _map_is_newer(*jobs: Any) -> bool:
+    return _is_newer("phase_map.png", jobs)
 
 
 @Supercube.pre(_some_classified)
@@ -133,6 +137,22 @@ def _map_is_newer(*jobs: Any) -> bool:
 def phase_map(*jobs: Any) -> None:
     """phase_map.png and phase_map.csv over the whole data space."""
     operations.phase_map(PROJECT, jobs)
+
+
+def _some_pressed(*jobs: Any) -> bool:
+    return any(job.cached_statepoint["pressure"] > 0 and classified(job) for job in jobs)
+
+
+def _stability_is_newer(*jobs: Any) -> bool:
+    return _is_newer("stability_map.png", jobs)
+
+
+@Supercube.pre(_some_pressed)
+@Supercube.post(_stability_is_newer)
+@Supercube.operation(aggregator=aggregator())
+def stability_map(*jobs: Any) -> None:
+    """stability_map.png and stability_map.csv: which crystal has the least Gibbs free energy."""
+    operations.stability_map(PROJECT, jobs)
 
 
 def _exit_incomplete(_number: int, _frame: Any) -> None:

@@ -19,6 +19,7 @@ from .config import Config, load_config
 from .configuration import Configuration, in_mean_box, read_gsd, write_gsd
 from .errors import FileFormatError, IncompleteError, InputError, LockedError, SupercubeError
 from .model.particles import Model, build_model
+from .model.thermal import thermal_sizes
 from .protocol.schedule import Schedule, make_schedule, pressure_schedule
 from .statepoint import SCHEMA_VERSION, ProtocolSettings, StatePoint
 
@@ -28,6 +29,8 @@ EQUILIBRATED = "checkpoint/equilibrated"
 EVAPORATED = "checkpoint/evaporated"
 ORDER = "order.npz"
 PICTURE = "structure.png"
+#: What the stability map keeps of a job's frames.
+ENTROPY = "entropy.json"
 #: Left by a failed operation beside ``doc.error``, so that ``status`` need not open documents.
 FAILED = "failed"
 
@@ -43,6 +46,7 @@ RESULT_KEYS = (
     "n_spheres",
     "packing_fraction",
     "packing_fraction_sem",
+    "thermal",
     "cubatic_order",
     "lattice_constant",
     "lattice_constant_sem",
@@ -151,7 +155,7 @@ def recording_errors(job: Any) -> Iterator[None]:
 
 def _forget_results(job: Any) -> None:
     # Markers before results, so that a crash in between never leaves a job that looks finished and has no answer.
-    for marker in (PICTURE, ORDER):
+    for marker in (PICTURE, ORDER, ENTROPY):
         Path(job.fn(marker)).unlink(missing_ok=True)
     for key in RESULT_KEYS:
         job.doc.pop(key, None)
@@ -250,11 +254,26 @@ def classify(job: Any) -> None:
     elif document["lattice_constant_sem"] is not None and document["volume_sem"] is not None:
         box = document["volume_sem"] / document["volume"] / 3.0 * document["lattice_constant"]
         document["lattice_constant_sem"] = math.hypot(document["lattice_constant_sem"], box)
+    document["thermal"] = _thermal(model, frames[-1], document["packing_fraction"])
     job.doc.update(document)
     temporary = Path(job.fn(ORDER + ".part"))
     with open(temporary, "wb") as handle:
         np.savez_compressed(handle, labels=order.labels, **series)
     temporary.replace(job.fn(ORDER))
+
+
+def _thermal(model: Model, configuration: Configuration, nominal: float | None) -> dict[str, float | None]:
+    """Sizes of the bodies at kT (:mod:`.model.thermal`), and the packing fraction with them instead of the nominal."""
+    sizes = thermal_sizes(model)
+    volume = sizes.volume_of({name: configuration.count(name) for name in configuration.species})
+    return {
+        "cube_edge": sizes.cube_edge,
+        "rounding": sizes.rounding,
+        "sphere_diameter": sizes.sphere_diameter,
+        "size_ratio": sizes.size_ratio,
+        "ligand_length": sizes.ligand_length,
+        "packing_fraction": None if nominal is None else nominal * volume / _body_volume(model, configuration),
+    }
 
 
 def _means(log: dict[str, Any], first_step: int) -> dict[str, float | None]:
@@ -310,6 +329,7 @@ def rows(jobs: Iterable[Any]) -> list[dict[str, Any]]:
         row = {"job": job.id, **dict(job.cached_statepoint)}
         row |= {key: document.get(key) for key in keys}
         row |= {key: (document.get("model") or {}).get(key) for key in ("beads",)}
+        row["thermal_packing_fraction"] = (document.get("thermal") or {}).get("packing_fraction")
         row["measured_roughness"] = (document.get("model") or {}).get("roughness")
         table.append(row)
     return sorted(
@@ -326,6 +346,13 @@ def phase_map(project_path: Path, jobs: Iterable[Any]) -> None:
         return
     write_phase_map_csv(finished, project_path / "phase_map.csv")
     plot_phase_map(finished, project_path / "phase_map.png")
+
+
+def stability_map(project_path: Path, jobs: Iterable[Any]) -> None:
+    """Write ``stability_map.csv`` and ``stability_map.png`` over the jobs at pressure that have a result."""
+    from .stability import stability_map as compare
+
+    compare(jobs, project_path)
 
 
 def prolong(job: Any, hold_time: float) -> None:

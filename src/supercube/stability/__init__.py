@@ -1,0 +1,18 @@
+"""Which crystals win at finite pressure: Gibbs free energies from MD of pure crystals, and the map they make."""
+
+from .entropy import Entropy, Refusal, quasi_harmonic_entropy
+from .phases import PurePhase, StabilityPoint, stability_point
+from .survey import stability_map
+from .table import load_csv, save_csv
+
+__all__ = [
+    "Entropy",
+    "PurePhase",
+    "Refusal",
+    "StabilityPoint",
+    "load_csv",
+    "quasi_harmonic_entropy",
+    "save_csv",
+    "stability_map",
+    "stability_point",
+]
