@@ -7,11 +7,12 @@ CORES := $(shell nproc 2>/dev/null || echo 2)
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help install demo test validate lint bench gpu-check clean
+.PHONY: help install demo test test-all validate lint bench gpu-check clean
 
 help:
 	@echo "make demo      dry nanocubes into superlattices and classify them (about ten minutes on two cores)"
-	@echo "make test      the tests          make validate  the longer ones too"
+	@echo "make test      the tests          make test-all  the longer ones too"
+	@echo "make validate  the physics against theory and literature: a report in validation/, in half an hour"
 	@echo "make lint      ruff and mypy      make bench     speed against plain LAMMPS and HOOMD-blue"
 	@echo "make gpu-check PYTHON=python3     in a conda environment with HOOMD-blue: is the GPU right, and how fast?"
 	@echo "make install   only set up .venv  make clean     remove .venv"
@@ -33,8 +34,11 @@ demo: install
 test: install
 	$(BIN)/python -m pytest
 
-validate: install
+test-all: install
 	$(BIN)/python -m pytest --validate
+
+validate: install
+	$(BIN)/supercube validate
 
 lint: install
 	$(BIN)/ruff check .

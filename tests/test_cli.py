@@ -184,19 +184,20 @@ def test_version(capsys):
 def test_table_shows_results_gaps_and_errors():
     row = {
         "job": "0123456789abcdef", "n_cubes": 8, "n_spheres": 2, "size_ratio": 0.5, "ligand_length": 0.1,
-        "evaporation_rate": 0.0, "initial": "ABO3", "expansion": 1.03, "replicate": 0,
-        "beads": 69, "measured_roughness": 0.0122,
+        "evaporation_rate": 0.0, "pressure": 20.0, "initial": "ABO3", "expansion": 1.03, "replicate": 0,
+        "thermal_packing_fraction": 0.69, "beads": 69, "measured_roughness": 0.0122,
         "packing_fraction": 0.7, "structure": "ABO3", "structure_fraction": 0.97, "cubatic_order": 0.5,
         "steps_per_second": 1000.4, "error": None,
     }  # fmt: skip
-    empty = dict.fromkeys(("beads", "measured_roughness", "packing_fraction", "structure", "structure_fraction"))
+    missing = ("beads", "measured_roughness", "packing_fraction", "thermal_packing_fraction", "structure")
+    empty = dict.fromkeys((*missing, "structure_fraction"))
     broken = row | empty | {"job": "fedcba9876543210", "cubatic_order": None, "steps_per_second": None, "error": "Why."}
     text = format_table([row, broken])
     head, first, second, error = text.splitlines()
     assert head.split()[0] == "job"
     assert first.split()[:2] == ["01234567", "8"]
     assert "ABO3 x1.03" in first
-    assert second.split().count("-") == 7
+    assert second.split().count("-") == 8
     assert error == "fedcba98: Why."
     markdown = format_table([row], markdown=True).splitlines()
     assert len({line.count("|") for line in markdown}) == 1

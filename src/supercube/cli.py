@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=_doctor)
 
     _add_bench(commands)
+    _add_validate(commands)
 
     _add_project(commands)
     return parser
@@ -143,6 +144,24 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--project", type=Path, help="classify: also the last frames of this signac project")
     bench.add_argument("--json", action="store_true", help="classify, limits: print JSON only")
     bench.set_defaults(run=_bench)
+
+
+def _add_validate(commands: Any) -> None:
+    validate = commands.add_parser(
+        "validate", help="check the physics against theory, literature and the other engine; writes a report"
+    )
+    validate.add_argument(
+        "-o", "--output", type=Path, default=Path("validation"), metavar="DIR", help="folder (default: validation)"
+    )
+    validate.add_argument(
+        "--only", nargs="+", default=(), metavar="GROUP", help="groups of checks, such as spheres (default: all)"
+    )
+    validate.add_argument("--quick", action="store_true", help="a tenth of the statistics: does everything run?")
+    validate.add_argument(
+        "--engine", default="all", choices=("all", "hoomd", "lammps"), help="(default: all that are here)"
+    )
+    validate.add_argument("--jobs", type=int, default=0, metavar="N", help="tasks at a time (default: one a core)")
+    validate.set_defaults(run=_validate)
 
 
 def _add_energy(commands: Any) -> None:
@@ -388,6 +407,16 @@ def _bench(options: argparse.Namespace) -> None:
     print(f"  ratio               {found['ratio']:8.3f}   (target >= 0.95)")
 
 
+def _validate(options: argparse.Namespace) -> int:
+    from .validation.run import Request, validate
+
+    names = ("output", "only", "quick", "engine", "jobs")
+    request = Request(**{name: getattr(options, name) for name in names})
+    summary, passed = validate(request, partial(print, "validate:", file=sys.stderr, flush=True))
+    print(summary)
+    return 0 if passed else 1
+
+
 def _bench_engines(options: argparse.Namespace) -> None:
     from .bench_engines import LARGEST, SHORTEST, print_table
 
@@ -421,11 +450,13 @@ _COLUMNS = (
     ("gamma", "size_ratio", "g"),
     ("lambda", "ligand_length", "g"),
     ("Pe", "evaporation_rate", "g"),
+    ("P", "pressure", "g"),
     ("start", "start", ""),
     ("repl", "replicate", "d"),
     ("beads", "beads", "d"),
     ("roughness", "measured_roughness", ".3f"),
     ("phi", "packing_fraction", ".3f"),
+    ("phi(kT)", "thermal_packing_fraction", ".3f"),
     ("structure", "structure", ""),
     ("fraction", "structure_fraction", ".2f"),
     ("cubatic", "cubatic_order", ".3f"),

@@ -161,7 +161,8 @@ def test_volumes_fluctuate_as_at_constant_pressure(start, make_state_point, free
         thermo = engine.measure()
         rows.append((thermo.volume, thermo.pressure))
     volumes, pressures = np.array(rows)[len(rows) // 10 :].T
-    found = [_fluctuation(v, p, pressure) for v, p in zip(*(np.array_split(x, 12) for x in (volumes, pressures)))]
+    blocks = zip(np.array_split(volumes, 12), np.array_split(pressures, 12), strict=True)
+    found = [_fluctuation(*block, pressure) for block in blocks]
     mean, error = np.mean(found), np.std(found, ddof=1) / math.sqrt(12)
     assert error < 0.15
     assert abs(mean - 1.0) < 4 * error + 1 / 32

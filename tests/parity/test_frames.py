@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from parity_states import moved, rotated, system
+from parity_states import system
 from scipy.spatial.transform import Rotation
 
 from supercube.configuration import Configuration
+from supercube.validation.parity import moved, rotated
 
 #: Coordinates are rounded anew by every turn, 1e-15 e; a force of the 13th power over a tenth of an edge makes that
 #: 1e-12 of itself.

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from parity_runs import WALK_STEP, endless, free_bodies
 
 from supercube.engines.base import thermal_state
+from supercube.validation.dynamics import WALK_STEP, endless, free_bodies
 
 
 def test_runs_of_one_step_keep_the_temperature(machine):

@@ -78,5 +78,5 @@ class Piston:
     def _allowed(self, tensor: FloatArray, *, one: bool = False) -> FloatArray:
         """The part of a tensor that the box may follow: its mean (or, of noise, one number), diagonal, upper half."""
         if self.freedom == "isotropic":
-            return np.eye(3) * (tensor[0, 0] if one else np.trace(tensor) / 3.0)
+            return np.eye(3) * float(tensor[0, 0] if one else np.trace(tensor) / 3.0)
         return np.asarray(np.where(np.eye(3, dtype=bool) if self.freedom == "lengths" else _UPPER, tensor, 0.0))

@@ -1,0 +1,160 @@
+"""Where a crystal of cubes melts on slow expansion, and where a fluid of cubes orders on slow compression.
+
+Both are pressure ramps (``project/spaces/validation.yaml``). Between the two volume fractions neither happens within
+the ramp: the hysteresis that a first-order transition has, with coexistence somewhere inside.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..configuration import read_gsd
+from ..engines.segments import read_log
+from ..model.particles import build_model
+from ..model.thermal import thermal_sizes
+from ..statepoint import StatePoint
+from .results import Check
+
+FloatArray = NDArray[np.float64]
+
+GROUP = "Melting and ordering of cubes"
+#: Volume fractions of the fluid and of the simple cubic crystal of sharp hard cubes where they coexist (Smallenburg,
+#: Filion, Marechal & Dijkstra, PNAS 109, 17886, 2012; arXiv 1111.3466).
+COEXISTENCE = (0.45, 0.50)
+#: Cubatic order above which cubes count as ordered: a crystal has 0.6 to 1, a fluid of some hundred cubes below 0.1.
+ORDERED = 0.35
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One ramp.
+
+    Attributes:
+        n_cubes: N.
+        expands: a crystal that expands, or else a fluid that is compressed.
+        engine: with its version.
+        fraction: (F,) thermal volume fraction of each frame.
+        order: (F,) cubatic order.
+        pressure: (F,) of the barostat, kT/e^3.
+    """
+
+    n_cubes: int
+    expands: bool
+    engine: str
+    fraction: FloatArray
+    order: FloatArray
+    pressure: FloatArray
+
+    @property
+    def turn(self) -> tuple[float, float, float] | None:
+        """Volume fraction, its uncertainty and pressure where the order is lost or found; None if it never is.
+
+        The fraction is that of the last frame before: half of what the volume fluctuates by around it, or of the jump
+        if that is more, is the uncertainty.
+        """
+        ordered = self.order > ORDERED
+        # The last frame from which on the other state stays.
+        changed = ~ordered if self.expands else ordered
+        stays = np.flatnonzero(np.logical_and.accumulate(changed[::-1])[::-1])
+        if not len(stays) or stays[0] == 0:
+            return None
+        at = int(stays[0])
+        near = self.fraction[max(0, at - 3) : at + 1]
+        error = max(float(np.ptp(near)) / 2, 1e-3)
+        return float(near[:-1].mean()), error, float(self.pressure[at])
+
+
+def branches(jobs: Iterable[Any]) -> list[Branch]:
+    """The ramps among finished jobs: cubes alone, from a crystal to a lower pressure or from a fluid to a higher."""
+    found = []
+    for job in jobs:
+        values, document = dict(job.cached_statepoint), job.doc()
+        first = float(document.get("protocol", {}).get("initial_pressure", 0.0))
+        ramp = values["pressure"] > 0 and first > 0 and not values["n_spheres"] and document.get("structure")
+        expands = values["initial"] == "SC" and first > values["pressure"]
+        if ramp and (expands or (values["initial"] == "fluid" and first < values["pressure"])):
+            found.append(_branch(job, values, document, expands))
+    return sorted(found, key=lambda branch: (branch.n_cubes, not branch.expands))
+
+
+def _branch(job: Any, values: dict[str, Any], document: dict[str, Any], expands: bool) -> Branch:
+    from ..operations import schedule_of
+
+    model = build_model(StatePoint.parse(values, "a job"))
+    barostat = schedule_of(job, model, read_gsd(job.fn("initial.gsd"))).barostat
+    with np.load(job.fn("order.npz")) as series:
+        steps, order, nominal = (np.array(series[key]) for key in ("step", "cubatic_order", "packing_fraction"))
+    thermal = thermal_sizes(model).volume_of({"cube": 1}) / model.volume_of({"cube": 1})
+    log = read_log(Path(job.path))
+    # A frame's box fluctuates; the mean of the log rows around it is steadier.
+    period = max(float(np.median(np.diff(steps))), 1.0)
+    smooth = [log["packing_fraction"][np.abs(log["step"] - step) <= period / 2] for step in steps]
+    fraction = np.array([rows.mean() if len(rows) else one for rows, one in zip(smooth, nominal, strict=True)])
+    pressure = np.array([barostat.pressure(int(step)) for step in steps]) if barostat else np.full(len(steps), math.nan)
+    engine = f"{document['engine']} {document['engine_version']}"
+    return Branch(values["n_cubes"], expands, engine, fraction * thermal, order, pressure)
+
+
+def melting_checks(found: Sequence[Branch]) -> list[Check]:
+    """The crystal melts below its coexistence fraction, the fluid orders above its own, later than the other melts."""
+    checks = []
+    fluid, crystal = COEXISTENCE
+    source = f"coexistence of sharp hard cubes at {fluid:g} and {crystal:g} (arXiv 1111.3466)"
+    for branch in found:
+        turn = branch.turn or (math.nan, math.nan, math.nan)
+        what = "a crystal melts on expansion" if branch.expands else "a fluid orders on compression"
+        target = fluid if branch.expands else crystal
+        # Superheating ends below the crystal's coexistence fraction and above what no crystal survives; likewise above.
+        checks.append(
+            Check(
+                GROUP,
+                f"volume fraction (thermal) at which {what}, {branch.n_cubes} cubes",
+                branch.engine,
+                turn[0],
+                turn[1],
+                target,
+                source,
+                0.05,
+                "a transition of first order overshoots within a ramp of finite length; the cubes are rounded",
+                0.02,
+            )
+        )
+    return checks
+
+
+def melting_table(found: Sequence[Branch]) -> str:
+    """Markdown: every ramp's turning point."""
+    rows = ["| cubes | ramp | engine | volume fraction (thermal) | P there |", "| --- | --- | --- | --- | --- |"]
+    for branch in found:
+        what = "expansion of SC" if branch.expands else "compression of the fluid"
+        turn = "no change | -" if branch.turn is None else "{:.3f} ± {:.3f} | {:.2f}".format(*branch.turn)
+        rows.append(f"| {branch.n_cubes} | {what} | {branch.engine} | {turn} |")
+    return "\n".join(rows)
+
+
+def melting_figure(path: Path, found: Sequence[Branch]) -> None:
+    """Cubatic order against volume fraction: the hysteresis, a panel for each number of cubes."""
+    from ..observe._figure import new_figure, save_png
+
+    sizes = sorted({branch.n_cubes for branch in found})
+    figure = new_figure(3.6 * len(sizes) + 0.4, 3.2)
+    axes = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
+    for ax, size in zip(axes, sizes, strict=True):
+        ax.axvspan(*COEXISTENCE, color="#EEEEEE", zorder=0, label="coexistence, sharp hard cubes")
+        for branch in found:
+            if branch.n_cubes == size:
+                colour, mark = ("#D55E00", "v") if branch.expands else ("#0072B2", "^")
+                label = "crystal, expanding" if branch.expands else "fluid, compressed"
+                ax.plot(branch.fraction, branch.order, mark, ms=3, color=colour, label=label)
+        ax.set(xlabel="volume fraction (thermal sizes)", title=f"{size} cubes", ylim=(0, 1))
+        ax.legend(frameon=False, fontsize=7)
+    axes[0].set_ylabel("cubatic order")
+    figure.tight_layout()
+    save_png(figure, path)
