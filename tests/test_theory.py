@@ -14,7 +14,7 @@ from supercube.crystals.library import STRUCTURES
 from supercube.crystals.packing import close_packing
 from supercube.crystals.phases import BINARY
 from supercube.errors import InputError
-from supercube.theory import MapRequest, draw_map, packing_answer, ranking
+from supercube.theory import MapRequest, draw_map, enthalpy_ranking, enthalpy_text, packing_answer, ranking
 
 
 @pytest.fixture
@@ -249,3 +249,40 @@ def test_two_workers_find_the_same(tmp_path):
     pool = ("SC", "NaCl", "ABO3", "fcc")
     one, two = (packing_table(*axes, pool, workers=workers) for workers in (1, 2))
     assert (one.fractions == two.fractions).all()
+
+
+def test_enthalpies_rank_the_crystals_of_the_model_and_excess_cubes_change_no_difference():
+    four = enthalpy_ranking(0.49, 0.2, 50.0, roughness=0.05)
+    six = enthalpy_ranking(0.49, 0.2, 50.0, roughness=0.05, stoichiometry=6.0)
+    assert [row["phases"] for row in four["candidates"]] == ["ABO3", "fcc + SC", "NaCl + SC"]
+    assert [row["phases"] for row in six["candidates"]] == ["ABO3 + SC", "fcc + SC", "NaCl + SC"]
+    for few, many in zip(four["candidates"], six["candidates"], strict=True):
+        # Cubes left over are in SC whatever wins.
+        assert many["excess"] == pytest.approx(few["excess"], abs=1e-6)
+        assert many["enthalpy"] > few["enthalpy"] + 2 * 50
+    text = enthalpy_text(four)
+    assert "least" in text.splitlines()[2]
+    assert f"+{four['candidates'][1]['excess']:.2f}" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"pressure": 0.0}, "pressure is 0; expected a positive number"),
+        ({"pressure": 20.0, "stoichiometry": 3.0}, "expected the 4 of ABO3, or more"),
+        ({"pressure": 20.0, "attraction": -1.0}, "attraction is -1"),
+    ],
+)
+def test_enthalpies_of_nothing_are_refused(options, words):
+    with pytest.raises(InputError, match=words):
+        enthalpy_ranking(0.49, 0.2, **options)
+
+
+def test_the_command_line_ranks_by_enthalpy_at_a_point_only(run):
+    place = ("--size-ratio", 0.49, "--ligand-length", 0.2, "--roughness", 0.05)
+    code, out, _ = run("phases", *place, "--pressure", 50, "--json")
+    assert code == 0
+    assert json.loads(out) == enthalpy_ranking(0.49, 0.2, 50.0, roughness=0.05)
+    code, _, errors = run("phases", "--pressure", 50)
+    assert code == 2
+    assert "--pressure belong to one point" in errors

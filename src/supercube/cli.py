@@ -161,6 +161,12 @@ def _add_validate(commands: Any) -> None:
         "--engine", default="all", choices=("all", "hoomd", "lammps"), help="(default: all that are here)"
     )
     validate.add_argument("--jobs", type=int, default=0, metavar="N", help="tasks at a time (default: one a core)")
+    validate.add_argument(
+        "--project",
+        type=Path,
+        metavar="DIR",
+        help="judge the finished jobs of project/spaces/validation.yaml there too",
+    )
     validate.set_defaults(run=_validate)
 
 
@@ -207,6 +213,14 @@ def _add_phases(commands: Any) -> None:
     phases.add_argument("--size-ratio", type=float, metavar="G", help="rank the structures at this point ...")
     phases.add_argument("--ligand-length", type=float, metavar="L", help="... instead of drawing a map")
     phases.add_argument("--cube-edge-nm", type=float, metavar="E", help="effective edge of a cube: lengths in nm too")
+    phases.add_argument(
+        "--pressure", type=float, metavar="P", help="at a point: by enthalpy of the bead model at P kT/e^3 and T = 0"
+    )
+    phases.add_argument("--attraction", type=float, default=0.0, metavar="E", help="with --pressure: kT (default: 0)")
+    phases.add_argument("--roughness", type=float, default=0.02, metavar="R", help="with --pressure (default: 0.02)")
+    phases.add_argument(
+        "--box", default="lengths", choices=("isotropic", "lengths", "all"), help="with --pressure: what may change"
+    )
     phases.add_argument("-o", "--output", type=Path, metavar="MAP.png", help="draw the map")
     phases.add_argument("--csv", type=Path, metavar="MAP.csv", help="write the map's table")
     phases.add_argument("--from", dest="source", type=Path, metavar="MAP.csv", help="draw from a table of before")
@@ -327,7 +341,7 @@ def _packing(options: argparse.Namespace) -> None:
 
 
 def _phases(options: argparse.Namespace) -> None:
-    from .theory import MapRequest, draw_map, ranking, ranking_text
+    from .theory import MapRequest, draw_map, enthalpy_ranking, enthalpy_text, ranking, ranking_text
 
     point, files = (options.size_ratio, options.ligand_length), (options.output, options.csv)
     if point != (None, None):
@@ -336,6 +350,11 @@ def _phases(options: argparse.Namespace) -> None:
                 "--size-ratio and --ligand-length rank the structures at one point, and go together and without -o, "
                 "--csv and --from, which draw a map (its axes: --size-ratios, --ligand-lengths)."
             )
+        if options.pressure is not None:
+            choices = ("pressure", "stoichiometry", "attraction", "roughness", "box")
+            found = enthalpy_ranking(*point, **{name: getattr(options, name) for name in choices})
+            print(json.dumps(found, allow_nan=False) if options.json else enthalpy_text(found))
+            return
         answer = ranking(
             *point,
             options.stoichiometry,
@@ -345,8 +364,10 @@ def _phases(options: argparse.Namespace) -> None:
         )
         print(json.dumps(answer, allow_nan=False) if options.json else ranking_text(answer))
         return
-    if options.json or options.cube_edge_nm is not None:
-        raise InputError("--json and --cube-edge-nm belong to one point; give --size-ratio and --ligand-length too.")
+    if options.json or options.cube_edge_nm is not None or options.pressure is not None:
+        raise InputError(
+            "--json, --cube-edge-nm and --pressure belong to one point; give --size-ratio and --ligand-length too."
+        )
     for path in filter(None, files):
         _writable(path)
     names = ("stoichiometry", "output", "csv", "source", "structures", "o_site_angle", "workers")
@@ -410,7 +431,7 @@ def _bench(options: argparse.Namespace) -> None:
 def _validate(options: argparse.Namespace) -> int:
     from .validation.run import Request, validate
 
-    names = ("output", "only", "quick", "engine", "jobs")
+    names = ("output", "only", "quick", "engine", "jobs", "project")
     request = Request(**{name: getattr(options, name) for name in names})
     summary, passed = validate(request, partial(print, "validate:", file=sys.stderr, flush=True))
     print(summary)

@@ -19,6 +19,7 @@ from .crystals.packing import close_packing
 from .crystals.phases import BINARY, Mixture, check_holds, densest, distinct, pure_phases
 from .errors import InputError
 from .model.shapes import body_volume
+from .statepoint import StatePoint
 
 #: No nanocrystal is larger, nm.
 LARGEST_NM = 1e6
@@ -234,6 +235,67 @@ def _candidate(
         "lattice_constant": packing.lattice_constant if packing else None,
         "c_over_a": packing.c_over_a if packing else None,
     }
+
+
+def enthalpy_ranking(
+    size_ratio: float,
+    ligand_length: float,
+    pressure: float,
+    *,
+    stoichiometry: float = 4.0,
+    attraction: float = 0.0,
+    roughness: float = 0.02,
+    box: str = "lengths",
+) -> dict[str, Any]:
+    """Which crystals of the model have the least enthalpy U + P V at zero temperature (:mod:`.crystals.enthalpy`).
+
+    Args:
+        size_ratio: gamma.
+        ligand_length: lambda.
+        pressure: P, kT/e^3.
+        stoichiometry: cubes per sphere, 4 or more.
+        attraction: depth of the face-to-face well, kT.
+        roughness: of the cubes, edges.
+        box: what of the cells may change: isotropic, lengths or all.
+
+    Returns:
+        dict: these values and ``candidates``, lowest first, each with ``phases``, ``enthalpy`` and ``excess`` over the
+        lowest, kT for one sphere and its cubes.
+
+    Raises:
+        InputError: sizes or cubes that cannot be, or a pressure that is not positive.
+    """
+    from .crystals.enthalpy import zero_temperature_rivals
+    from .model.particles import build_model
+
+    values = {"size_ratio": size_ratio, "ligand_length": ligand_length, "attraction": attraction}
+    point = StatePoint.parse(values | {"roughness": roughness, "n_cubes": 4, "n_spheres": 1}, "phases --pressure")
+    model = build_model(point)
+    found = zero_temperature_rivals(
+        model, size_ratio, ligand_length, pressure, stoichiometry=stoichiometry, freedom=box
+    )
+    least = min(found.values())
+    return values | {
+        "pressure": pressure,
+        "stoichiometry": stoichiometry,
+        "roughness": roughness,
+        "box": box,
+        "candidates": [{"phases": name, "enthalpy": h, "excess": h - least} for name, h in found.items()],
+    }
+
+
+def enthalpy_text(answer: Mapping[str, Any]) -> str:
+    """:func:`enthalpy_ranking` as an aligned table."""
+    lines = [
+        f"least enthalpy of {answer['stoichiometry']:g} cubes per sphere at gamma {answer['size_ratio']:.4g}, lambda "
+        f"{answer['ligand_length']:.4g}, P = {answer['pressure']:g} kT/e^3 (bead model at zero temperature, box: "
+        f"{answer['box']})",
+        f"  {'phases':<16}{'H / kT':>12}{'':>10}",
+    ]
+    for row in answer["candidates"]:
+        excess = f"+{row['excess']:.2f}" if row["excess"] > 0 else "least"
+        lines.append(f"  {row['phases']:<16}{row['enthalpy']:>12.2f}{excess:>10}")
+    return "\n".join(lines)
 
 
 def ranking_text(answer: Mapping[str, Any]) -> str:

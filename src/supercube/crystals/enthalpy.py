@@ -620,26 +620,32 @@ def zero_temperature_rivals(
     ligand_length: float,
     pressure: float,
     *,
+    stoichiometry: float = 4.0,
     freedom: str = "lengths",
     symmetric: bool = False,
 ) -> dict[str, float]:
-    """H in kT of one sphere and four cubes as ABO3, as NaCl + 3 SC, and as fcc + 4 SC; the lowest is the first.
+    """H in kT of one sphere and x cubes as ABO3, NaCl or fcc, with the cubes left over in SC; the lowest is the first.
 
     Args:
         model: the particles.
         size_ratio: gamma.
         ligand_length: lambda.
         pressure: P > 0, kT/e^3.
+        stoichiometry: x, cubes per sphere, at least the four of ABO3.
         freedom: as for :func:`ground_state`.
         symmetric: likewise.
 
     Raises:
-        InputError: as :func:`ground_state`.
+        InputError: fewer than four cubes per sphere, or as :func:`ground_state`.
     """
+    if not (math.isfinite(stoichiometry) and stoichiometry >= 4):
+        raise InputError(f"stoichiometry is {stoichiometry:g} cubes per sphere; expected the 4 of ABO3, or more.")
     h = {}
     for name in ("ABO3", "NaCl", "SC", "fcc"):
         state = ground_state(name, model, size_ratio, ligand_length, pressure, freedom=freedom, symmetric=symmetric)
-        entry = structure(name)
-        h[name] = state.enthalpy / (state.cells * max(entry.count("sphere"), 1))
-    rivals = {"ABO3": h["ABO3"], "NaCl + SC": h["NaCl"] + 3 * h["SC"], "fcc + SC": h["fcc"] + 4 * h["SC"]}
+        h[name] = state.enthalpy / (state.cells * max(structure(name).count("sphere"), 1))
+    rivals = {}
+    for name, own in (("ABO3", 4.0), ("NaCl", 1.0), ("fcc", 0.0)):
+        rest = stoichiometry - own
+        rivals[name + (" + SC" if rest else "")] = h[name] + rest * h["SC"]
     return dict(sorted(rivals.items(), key=lambda item: item[1]))

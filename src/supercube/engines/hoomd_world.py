@@ -165,8 +165,8 @@ def _constant_pressure(hoomd: Any, moving: Any, barostat: Barostat) -> Any:
     """Martyna-Tobias-Klein; it scales velocities, so the bath acts on all bodies together.
 
     Without the friction on the box that HOOMD-blue offers (gamma): the noise that goes with it is too hot. Volumes of
-    32 spheres fluctuated 2.5 times too much with three coupled lengths (0.99 +- 0.03 without), those of 27 cubes with free
-    ones 1.17 +- 0.04 times, and bodies were 2 to 3 % too hot. The bodies damp the box well.
+    32 spheres fluctuated 2.5 times too much with three coupled lengths (0.99 +- 0.03 without), those of 27 cubes with
+    free ones 1.17 +- 0.04 times, and bodies were 2 to 3 % too hot. The bodies damp the box well.
     """
     stress = hoomd.variant.Constant(barostat.end)
     if barostat.steps:

@@ -12,9 +12,10 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, 
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..engines.base import choose, present
 from ..errors import InputError, SupercubeError
@@ -23,16 +24,27 @@ from .dynamics import Machine, label
 from .report import ENGINE_NAMES, Section, failure_lines, setting, verdict, write_report
 from .results import Check
 
+if TYPE_CHECKING:
+    from .crystals import Pressed
+
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a task found: checks, and if it wants more Markdown and figures (file name -> PNG)."""
+    """What a task found.
+
+    Attributes:
+        checks: at least one.
+        tables: more Markdown.
+        figures: file name -> PNG.
+        explain: name of a check -> why it fails, if that is known.
+    """
 
     checks: Sequence[Check]
     tables: str = ""
     figures: Mapping[str, bytes] = field(default_factory=dict)
+    explain: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,6 @@ class Group:
         engines: ``none``: no engine runs; ``each``: a task for each engine, which gets only that one; ``together``: one
             task with all engines.
         minutes: it takes, roughly, per task; long ones start first.
-        explain: name of a check -> why it fails, if that is known.
     """
 
     name: str
@@ -57,7 +68,6 @@ class Group:
     function: Callable[[Sequence[Machine], bool], Findings | list[Check]]
     engines: Literal["none", "each", "together"]
     minutes: float
-    explain: Mapping[str, str] = field(default_factory=dict)
 
 
 def _virial(machines: Sequence[Machine], quick: bool) -> Findings:
@@ -95,6 +105,74 @@ def _dynamics(machines: Sequence[Machine], quick: bool) -> list[Check]:
     from .dynamics import dynamics_checks
 
     return dynamics_checks(machines[0], quick=quick)
+
+
+def _pressure(machines: Sequence[Machine], quick: bool) -> list[Check]:
+    from .pressure import pressure_checks
+
+    return pressure_checks(machines[0], quick=quick)
+
+
+def _crystals(machines: Sequence[Machine], quick: bool) -> Findings:
+    from .crystals import press
+
+    return _judged(press(machines[0], quick=quick), str(machines[0]))
+
+
+def _judged(crystals: Sequence[Pressed], name: str) -> Findings:
+    from .crystals import crystal_checks, crystal_figure, crystal_table, explanations
+
+    picture = drawn(lambda path: crystal_figure(path, crystals))
+    figures = {f"crystals-{name}.png": picture}
+    return Findings(crystal_checks(crystals), crystal_table(crystals), figures, explanations(crystals))
+
+
+def _campaign_crystals(project: Path, machines: Sequence[Machine], quick: bool) -> Findings:
+    import signac
+
+    from .crystals import pressed_crystals
+
+    return _judged(pressed_crystals(signac.get_project(project)), "campaign")
+
+
+def _campaign_melting(project: Path, machines: Sequence[Machine], quick: bool) -> Findings:
+    import signac
+
+    from .melting import branches, melting_checks, melting_figure, melting_table
+
+    found = branches(signac.get_project(project))
+    picture = drawn(lambda path: melting_figure(path, found))
+    return Findings(melting_checks(found), melting_table(found), {"melting.png": picture})
+
+
+def campaign_groups(project: Path) -> tuple[Group, ...]:
+    """Groups that judge the finished jobs of ``project/spaces/validation.yaml`` in a project.
+
+    Raises:
+        InputError: there is no project.
+    """
+    import signac
+
+    try:
+        signac.get_project(project, search=False)
+    except LookupError:
+        raise InputError(f"--project {project} is no signac project; expected one that init.py has filled.") from None
+    return (
+        Group("campaign-crystals", CRYSTALS, _CRYSTALS, partial(_campaign_crystals, project), "none", 3.0),
+        Group("campaign-melting", MELTING, _MELTING, partial(_campaign_melting, project), "none", 0.5),
+    )
+
+
+CRYSTALS, MELTING = "Crystals under pressure", "Melting and ordering of cubes"
+_CRYSTALS = (
+    "Crystals held at constant pressure, box lengths free. a_0 is the lattice constant at the least enthalpy U + P V "
+    "of the model without motion, a_d that of closest packing at the distance d(P) where contacts carry the pressure. "
+    "Motion adds a free volume proportional to 1/P, so a/a_0 is extrapolated to 1/P = 0."
+)
+_MELTING = (
+    "Pressure ramps: from which volume fraction a crystal of cubes melts on slow expansion, and a fluid orders on slow "
+    "compression."
+)
 
 
 GROUPS = (
@@ -140,6 +218,16 @@ GROUPS = (
         "each",
         5.0,
     ),
+    Group(
+        "pressure",
+        "Constant pressure",
+        "A fluid of spheres takes the density at which hard spheres have the pressure, and volumes fluctuate against "
+        "the virial as the distribution at constant pressure demands: with A = V (P_int - P), <dV A> = -kT <V>.",
+        _pressure,
+        "each",
+        3.0,
+    ),
+    Group("crystals", CRYSTALS, _CRYSTALS, _crystals, "each", 8.0),
 )
 
 
@@ -300,6 +388,7 @@ class Request:
         quick: a tenth of the length: it shows that everything runs, with errors three times as large.
         engine: ``all``, ``lammps`` or ``hoomd``.
         jobs: tasks at a time; 0 for one a core.
+        project: with finished jobs of the campaign, to be judged too.
     """
 
     output: Path
@@ -307,6 +396,7 @@ class Request:
     quick: bool = False
     engine: str = "all"
     jobs: int = 0
+    project: Path | None = None
 
 
 def validate(request: Request, tell: Tell, groups: Sequence[Group] = GROUPS) -> tuple[str, bool]:
@@ -328,6 +418,8 @@ def validate(request: Request, tell: Tell, groups: Sequence[Group] = GROUPS) -> 
         raise InputError(f"--jobs is {request.jobs}; expected 1 or more, or 0 for one a core.")
     if request.output.exists() and not request.output.is_dir():
         raise InputError(f"--output {request.output} is a file; expected a folder, or a name that is free.")
+    if request.project is not None:
+        groups = (*groups, *campaign_groups(request.project.resolve()))
     chosen = select(groups, request.only)
     needs = any(group.engines != "none" for group in chosen)
     machines = engines_of(request.engine) if needs else ()
@@ -352,4 +444,5 @@ def _section(group: Group, outcomes: Sequence[Outcome]) -> Section:
     # What does not depend on the engine comes from every task alike.
     tables = dict.fromkeys(outcome.findings.tables for outcome in outcomes if outcome.findings.tables)
     figures = {name: data for outcome in outcomes for name, data in outcome.findings.figures.items()}
-    return Section(group.title, group.text, checks, "\n\n".join(tables), figures, group.explain)
+    explain = {name: why for outcome in outcomes for name, why in outcome.findings.explain.items()}
+    return Section(group.title, group.text, checks, "\n\n".join(tables), figures, explain)
