@@ -119,10 +119,10 @@ def _some_classified(*jobs: Any) -> bool:
 
 
 def _is_newer(name: str, jobs: tuple[Any, ...]) -> bool:
-    picture = PROJECT / name
-    if not picture.exists():
+    result = PROJECT / name
+    if not result.exists():
         return False
-    made = picture.stat().st_mtime
+    made = result.stat().st_mtime
     newest = (Path(job.fn(operations.ORDER)) for job in jobs)
     return all(not path.exists() or path.stat().st_mtime <= made for path in newest)
 
@@ -139,20 +139,24 @@ def phase_map(*jobs: Any) -> None:
     operations.phase_map(PROJECT, jobs)
 
 
-def _some_pressed(*jobs: Any) -> bool:
-    return any(job.cached_statepoint["pressure"] > 0 and classified(job) for job in jobs)
+def _crystals_pressed(*jobs: Any) -> bool:
+    pressed = (job for job in jobs if job.cached_statepoint["pressure"] > 0)
+    return any(job.cached_statepoint["initial"] != "fluid" and classified(job) for job in pressed)
 
 
 def _stability_is_newer(*jobs: Any) -> bool:
-    return _is_newer("stability_map.png", jobs)
+    return _is_newer("stability_map.csv", jobs)
 
 
-@Supercube.pre(_some_pressed)
+@Supercube.pre(_crystals_pressed)
 @Supercube.post(_stability_is_newer)
 @Supercube.operation(aggregator=aggregator())
 def stability_map(*jobs: Any) -> None:
     """stability_map.png and stability_map.csv: which crystal has the least Gibbs free energy."""
-    operations.stability_map(PROJECT, jobs)
+    try:
+        operations.stability_map(PROJECT, jobs)
+    except SupercubeError as error:  # no reason to stop the jobs
+        print(f"stability_map: {error}", file=sys.stderr)
 
 
 def _exit_incomplete(_number: int, _frame: Any) -> None:

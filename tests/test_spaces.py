@@ -110,7 +110,10 @@ def test_expanding_leaves_the_mapping_alone():
         (space({**CUBES, "protocol": [1]}), r"jobs\[0\], protocol: found a list; expected a mapping"),
         (space({**CUBES, "protocol": {"hold_time": -1}}), r"jobs\[0\], protocol: hold_time is -1"),
         (space({**CUBES, "pressure": 9, "protocol": {"box": "cubic"}}), "box is 'cubic'; expected 'auto', 'isotropic'"),
-        (space({**CUBES, "protocol": {"ramp_time": 4}}), "ramp_time is 4.0, but there are jobs without pressure"),
+        (
+            space({**CUBES, "protocol": {"ramp_time": 4, "initial_pressure": 2}}),
+            "initial_pressure is 2.0, but there are jobs without pressure",
+        ),
         (space({**CUBES, "pressure": [0, 9], "protocol": {"box": "all"}}), "box is all, but there are jobs without"),
         (space({**CUBES, "replicate": []}), r"jobs\[0\]: replicate is an empty list"),
         (space({**CUBES, "replicate": [[0, 1]]}), r"replicate is \[0, 1\]; expected a whole number"),

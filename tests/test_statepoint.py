@@ -253,6 +253,8 @@ def test_protocol_defaults():
     ("mapping", "words"),
     [
         ({"hold": 3}, "hold is not a known key; did you mean hold_time"),
+        ({"initial_pressure": 10}, "initial_pressure is 10 and ramp_time 0; expected both above 0"),
+        ({"ramp_time": 4}, "initial_pressure is 0 and ramp_time 4; expected both above 0"),
         ({"hold_time": -1}, "hold_time is -1; expected 0 or more"),
         ({"equilibration_time": "10"}, "equilibration_time is '10'; expected a number"),
         ({"initial_packing_fraction": 0}, "expected more than 0"),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .config import Config, load_config
 from .configuration import Configuration, in_mean_box, read_gsd, write_gsd
@@ -79,6 +80,8 @@ RESULT_KEYS = (
     "potential_energy_sem",
     "volume",
     "volume_sem",
+    "enthalpy",
+    "enthalpy_sem",
 )
 
 
@@ -232,7 +235,8 @@ def classify(job: Any) -> None:
     from .order import order_series
 
     frames = list(read_trajectory(Path(job.path)))
-    model = build_model(state_point_of(job))
+    state_point = state_point_of(job)
+    model = build_model(state_point)
     schedule = schedule_of(job, model, read_gsd(job.fn(INITIAL)))
     if frames[-1].step != schedule.total_steps:
         raise FileFormatError(
@@ -247,19 +251,30 @@ def classify(job: Any) -> None:
     body_volume = _body_volume(model, frames[-1])
     series["time"] = series["step"] * schedule.time_step
     series["packing_fraction"] = np.array([body_volume / frame.volume for frame in frames])
-    document = order.document() | _means(log, schedule.end_of_drying)
+    document = order.document() | _means(log, schedule.end_of_drying, state_point.pressure)
     if schedule.barostat is None:  # the volume is prescribed, not an average
         document |= {"packing_fraction": body_volume / frames[-1].volume, "packing_fraction_sem": 0.0}
         document |= {"volume": frames[-1].volume, "volume_sem": 0.0}
-    elif document["lattice_constant_sem"] is not None and document["volume_sem"] is not None:
-        box = document["volume_sem"] / document["volume"] / 3.0 * document["lattice_constant"]
-        document["lattice_constant_sem"] = math.hypot(document["lattice_constant_sem"], box)
+    elif document["volume_sem"] is not None:  # else the hold is too short for any mean
+        _at_pressure(document, state_point.pressure)
     document["thermal"] = _thermal(model, frames[-1], document["packing_fraction"])
     job.doc.update(document)
     temporary = Path(job.fn(ORDER + ".part"))
     with open(temporary, "wb") as handle:
         np.savez_compressed(handle, labels=order.labels, **series)
     temporary.replace(job.fn(ORDER))
+
+
+def _at_pressure(document: dict[str, Any], pressure: float) -> None:
+    """Put the box's fluctuations into the error of the lattice constant, and say if the box has not settled."""
+    if document["lattice_constant_sem"] is not None:
+        box = document["volume_sem"] / document["volume"] / 3.0 * document["lattice_constant"]
+        document["lattice_constant_sem"] = math.hypot(document["lattice_constant_sem"], box)
+    found = document["pressure"]
+    if abs(found - pressure) > 4.0 * document["pressure_sem"] + 0.02 * pressure:
+        document["notes"].append(
+            f"The mean pressure of the hold is {found:.4g}, not {pressure:g}: the box has not settled; hold longer."
+        )
 
 
 def _thermal(model: Model, configuration: Configuration, nominal: float | None) -> dict[str, float | None]:
@@ -276,20 +291,29 @@ def _thermal(model: Model, configuration: Configuration, nominal: float | None) 
     }
 
 
-def _means(log: dict[str, Any], first_step: int) -> dict[str, float | None]:
-    """What the log knows about the hold, each with its standard error."""
+def _means(log: dict[str, Any], first_step: int, pressure: float) -> dict[str, float | None]:
+    """What the log knows about the hold, each with its standard error; ``enthalpy`` is U + P V at the P asked for."""
+    columns = {name: log[name] for name in ("pressure", "potential_energy", "volume", "packing_fraction")}
+    columns["enthalpy"] = log["potential_energy"] + pressure * log["volume"]
     found: dict[str, float | None] = {}
-    for name in ("pressure", "potential_energy", "volume", "packing_fraction"):
-        found[name], found[f"{name}_sem"] = _mean(log, name, first_step)
+    for name, values in columns.items():
+        found[name], found[f"{name}_sem"] = _mean(values[log["step"] > first_step])
     return found
 
 
-def _mean(log: dict[str, Any], column: str, first_step: int) -> tuple[float | None, float | None]:
-    """Mean over the hold and its standard error from ten blocks, which are longer than the pressure remembers."""
-    values = log[column][log["step"] > first_step]
-    blocks = [block.mean() for block in np.array_split(values, 10)] if len(values) >= 10 else []
-    error = float(np.std(blocks, ddof=1) / np.sqrt(len(blocks))) if blocks else None
-    return float(values.mean()) if len(values) else None, error
+#: Numbers of blocks that a series is cut into. Which are longer than its memory is not known (velocities of large
+#: spheres remember some time units), so the largest of the errors counts.
+_BLOCKS = (5, 10, 20)
+
+
+def _mean(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
+    """Mean of a correlated series and its standard error: the largest from blocks of several lengths."""
+    errors = []
+    for number in _BLOCKS:
+        if len(values) >= number:
+            blocks = [block.mean() for block in np.array_split(values, number)]
+            errors.append(float(np.std(blocks, ddof=1) / np.sqrt(number)))
+    return float(values.mean()) if len(values) else None, max(errors, default=None)
 
 
 def render(job: Any) -> None:

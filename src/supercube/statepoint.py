@@ -269,3 +269,12 @@ class ProtocolSettings(StrictModel):
         Literal["auto", "isotropic", "lengths", "all"],
         Field(description="what a pressure may change; auto = isotropic for a fluid, else the three lengths"),
     ] = "auto"
+
+    @model_validator(mode="after")
+    def _check_ramp(self) -> Self:
+        if (self.initial_pressure > 0) != (self.ramp_time > 0):
+            raise ValueError(
+                f"initial_pressure is {self.initial_pressure:g} and ramp_time {self.ramp_time:g}; expected both above "
+                "0, for a ramp from there to the pressure, or neither."
+            )
+        return self

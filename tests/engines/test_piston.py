@@ -10,8 +10,8 @@ from supercube.engines.piston import PERIOD, Piston, bulk_modulus
 INTERVAL = 0.01
 
 
-def piston(freedom="lengths", rates=None, seed=1):
-    return Piston(freedom, seed, np.zeros((3, 3)) if rates is None else rates)
+def piston(freedom="lengths", body_volume=30.0):
+    return Piston(freedom, body_volume, 1, np.zeros((3, 3)))
 
 
 def test_the_mass_is_made_for_a_crystal_near_contact():
@@ -54,7 +54,7 @@ def test_strains_have_the_distribution_of_boltzmann(freedom):
     n, volume, pressure = 50, 60.0, 8.0
     mass = volume * bulk_modulus(pressure, volume / n) / (2 * math.pi / PERIOD) ** 2
     omega = 2 * math.pi / PERIOD  # the solid is as stiff as the mass was made for
-    moved, strain, squares = piston(freedom), np.zeros(3), []
+    moved, strain, squares = piston(freedom, volume), np.zeros(3), []
     for step in range(0, 200_000, 10):
         virial = np.diag(-mass * omega**2 * strain - (n - pressure * volume))
         moved.push(virial, volume, n, pressure, INTERVAL, step)
@@ -66,3 +66,21 @@ def test_strains_have_the_distribution_of_boltzmann(freedom):
     assert error < 0.1 * expected
     # The splitting is wrong by (omega interval)^2/4 = 0.001.
     assert abs(blocks.mean() - expected) < 4 * error + 0.001 * expected
+
+
+@pytest.mark.parametrize("freedom", ["isotropic", "lengths"])
+def test_an_ideal_gas_has_its_mean_volume_and_its_fluctuations(freedom):
+    """V^N exp(-P V/kT) d ln V is a Gamma distribution: <V> = N kT/P, <V^2> - <V>^2 = N (kT/P)^2."""
+    n, pressure, interval = 8, 1.0, 0.02
+    moved, logs, volumes = piston(freedom, 8.0), np.full(3, math.log(8.0) / 3), []
+    for step in range(0, 400_000, 10):
+        moved.push(np.zeros((3, 3)), math.exp(logs.sum()), n, pressure, interval, step)
+        logs = logs + interval * np.diag(moved.rates)
+        volumes.append(math.exp(logs.sum()))
+    blocks = np.array_split(np.array(volumes)[1000:], 20)
+    means, squares = (np.array([(block**k).mean() for block in blocks]) for k in (1, 2))
+    mean, error = means.mean(), means.std(ddof=1) / math.sqrt(20)
+    assert error < 0.03 * n / pressure  # a mass that grows with the volume makes the mean 17 % too large
+    assert abs(mean - n / pressure) < 4 * error
+    variance = squares.mean() - mean**2
+    assert variance == pytest.approx(n / pressure**2, rel=0.25)  # of some 300 independent volumes, three of sqrt(2/300)

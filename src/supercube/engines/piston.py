@@ -7,7 +7,8 @@ Positions follow the box, velocities do not, so that any thermostat for the velo
 with the box matrix h (upper triangular), the rate of strain eta (upper triangular), W = sum F R of the centres of mass
 and Q the average over what the box may change. With <noise^2> = 2 gamma M kT per freedom the stationary distribution is
 exp{-[U + P V + kinetic + M eta^2/2]/kT}: inserting it into the Fokker-Planck equation, the compression N tr(eta) of
-phase space by dx/dt cancels the N kT of the force. (Measure d ln L of each length; others differ by 1/N.)
+phase space by dx/dt cancels the N kT of the force. (Measure d ln L of each length; others differ by 1/N.) The mass M
+must not depend on the volume, or it would become part of that measure.
 
 It acts every ``STEP_UNIT`` steps: a kick by the virial at that step, friction and noise, and as much of a kick again;
 in between the box moves evenly. That is a symmetric splitting, wrong by the square of the interval. (The virial
@@ -47,11 +48,13 @@ class Piston:
 
     Attributes:
         freedom: ``isotropic`` (one rate), ``lengths`` (three) or ``all`` (six, the tilts too).
+        body_volume: of all bodies together, e^3; the mass is that for a box so dense.
         seed: of its noise, which depends on the step alone, so that a continued run goes on with it.
         rates: (3, 3) eta, upper triangular, 1/time.
     """
 
     freedom: str
+    body_volume: float
     seed: int
     rates: FloatArray
 
@@ -67,7 +70,7 @@ class Piston:
             step: absolute step.
         """
         omega = 2.0 * math.pi / PERIOD
-        mass = volume * bulk_modulus(pressure, volume / n) / omega**2
+        mass = self.body_volume * bulk_modulus(pressure, self.body_volume / n) / omega**2
         half = 0.5 * interval / mass * self._allowed(virial + (n - pressure * volume) * np.eye(3))
         rng = np.random.default_rng([self.seed, step])
         freedoms = mass * (3.0 if self.freedom == "isotropic" else 1.0)
