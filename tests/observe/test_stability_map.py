@@ -38,6 +38,7 @@ class Point:
     stoichiometry: float = 4.0
     by_enthalpy: Answer = Answer()
     by_gibbs: Answer = Answer()
+    absent: tuple[str, ...] = ()
 
 
 UNKNOWN = Answer("", "", math.nan, math.nan, True)
@@ -66,6 +67,8 @@ def test_a_decided_point_has_the_colour_of_the_winner():
     assert [face(line) for line in lines] == [GREEN]
     assert lines[0].get_fillstyle() == "full"
     assert words == ["5.0±0.5"]
+    assert at_point(Point(by_gibbs=Answer(margin=123.7, error=0.2)))[1] == ["123.7±0.2"]
+    assert at_point(Point(by_gibbs=Answer(margin=123.7, error=4.2)))[1] == ["124±4"]
 
 
 def test_an_undecided_point_is_half_the_runner_up():
@@ -86,8 +89,22 @@ def test_a_ring_is_enthalpy_alone():
     lines, words = at_point(Point(by_gibbs=UNKNOWN))
     assert (face(lines[0]), to_hex(lines[0].get_markeredgecolor())) == ("#ffffff", GREEN)
     assert words == ["5.0±0.5"]
+    thin, _ = at_point(Point(by_gibbs=UNKNOWN, by_enthalpy=Answer(undecided=True)))
+    assert thin[0].get_markeredgewidth() < lines[0].get_markeredgewidth() / 2
     assert at_point(Point(by_gibbs=UNKNOWN, by_enthalpy=UNKNOWN))[1] == ["?"]
     assert at_point(Point(by_gibbs=replace(UNKNOWN, winner="ABO3")))[1] == ["alone"]
+
+
+def test_a_star_where_a_competitor_takes_no_part_and_below_which():
+    absent = "NaCl not run", "fcc: became disordered"
+    assert at_point(Point(absent=absent))[1] == ["5.0±0.5*"]
+    assert at_point(Point(absent=absent, by_gibbs=UNKNOWN, by_enthalpy=UNKNOWN))[1] == ["?*"]
+    points = [Point(pressure=pressure, absent=absent[:1]) for pressure in (20.0, 40.0, 60.0, 80.0)]
+    points.append(Point(size_ratio=0.46, absent=absent[1:]))
+    figure = stability_map_figure(points)
+    note = " ".join(next(text.get_text() for text in figure.texts if "Star" in text.get_text()).split())
+    assert "Star: NaCl not run (4 points); fcc: became disordered (γ 0.46 λ 0.15 P 20)." in note
+    assert not [text for text in stability_map_figure([Point()]).texts if "Star" in text.get_text()]
 
 
 def test_panels_are_pressures_and_attractions():
@@ -127,8 +144,10 @@ def test_areas_of_the_theory_are_drawn_and_named():
     assert not stability_map_figure([Point()]).axes[0].patches
 
 
-def test_margins_of_neighbours_do_not_meet():
-    points = [Point(size_ratio=gamma, by_gibbs=Answer(margin=19.4, error=11.6)) for gamma in np.linspace(0.42, 0.56, 8)]
+@pytest.mark.parametrize("absent", [(), ("NaCl not run",)])
+def test_margins_of_neighbours_do_not_meet(absent):
+    answer = Answer(margin=19.4, error=11.6)
+    points = [Point(size_ratio=gamma, by_gibbs=answer, absent=absent) for gamma in np.linspace(0.42, 0.56, 8)]
     figure = stability_map_figure(points)
     figure.savefig(BytesIO())
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]

@@ -20,7 +20,7 @@ def test_a_breathing_drifting_crystal_does_not_move(crystal):
     np.testing.assert_allclose(found.displacements, 0.0, atol=1e-12)
     np.testing.assert_allclose(found.centres, 0.0, atol=1e-12)
     np.testing.assert_allclose(found.rotations, 0.0, atol=1e-7)
-    assert found.left() == ""
+    assert found.refusal() == ""
 
 
 def test_displacements_are_scaled_to_the_mean_box(crystal):

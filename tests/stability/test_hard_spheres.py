@@ -12,12 +12,13 @@ from supercube.engines.lammps import LammpsEngine
 from supercube.model.particles import build_model
 from supercube.protocol.schedule import Schedule
 from supercube.stability import quasi_harmonic_entropy
-from supercube.stability.phases import GAUSSIAN
 from supercube.statepoint import StatePoint
 
 N, SHELL = 108, 0.02
 FRAMES, PERIOD, SAMPLES = 200, 400, 4
 BLOCKS = 10
+#: By how much the error of the Gaussian may change over the densities, k per coordinate: what ``GAUSSIAN`` quotes.
+CHANGE = 0.05
 
 
 def run(expansion, seed):
@@ -92,4 +93,4 @@ def test_the_gaussian_is_too_large_by_a_number_that_hardly_changes():
     change = (gained - integral) / (3 * N)
     print(f"{dense} to {loose}: int P dV {integral / N:.3f} a sphere, S off by {change:.3f} +- {error / 3 / N:.3f}")
     assert error / (3 * N) < 0.02
-    assert abs(change) < GAUSSIAN + 3 * error / (3 * N)
+    assert abs(change) < CHANGE + 3 * error / (3 * N)

@@ -14,13 +14,15 @@ COUNTS = {"ABO3": (4, 1), "NaCl": (1, 1), "SC": (1, 0), "fcc": (0, 1), "CsCl": (
 
 
 def phase(name, enthalpy, entropy=0.0, error=0.0, **others):
-    """A phase of a given H at the pressure, half of it P V; ``error`` is that of U."""
+    """A phase of a given H and its error at the pressure, half of it P V."""
     return PurePhase(
         name,
         *COUNTS[name],
         enthalpy / 2 / PRESSURE,
         0.0,
         enthalpy / 2,
+        0.0,
+        enthalpy,
         error,
         entropy,
         **{"entropy_error": 0.0} | others,
@@ -33,8 +35,9 @@ def point(*phases, stoichiometry=4.0, pressure=PRESSURE):
 
 def document(**values):
     base = {
-        "n_cubes": 108, "n_spheres": 27, "structure": "ABO3", "volume": 270.0, "volume_sem": 0.27,
-        "potential_energy": 540.0, "potential_energy_sem": 2.7, "molten": {"cube": False, "sphere": False},
+        "n_cubes": 108, "n_spheres": 27, "structure": "ABO3", "structure_fraction": 1.0, "volume": 270.0,
+        "volume_sem": 0.27, "potential_energy": 540.0, "potential_energy_sem": 2.7, "enthalpy": 3240.0,
+        "enthalpy_sem": 1.35, "molten": {"cube": False, "sphere": False},
     }  # fmt: skip
     return base | values
 
@@ -44,11 +47,13 @@ ENTROPY = Entropy(-1100.0, 20.0, -1000.0, 1.62, 2.16, 300, 200.0, 27)
 
 def test_gibbs_is_per_formula_unit():
     found = pure_phase("ABO3", document(), ENTROPY)
-    assert found.enthalpy(PRESSURE) == pytest.approx((540 / 27 + 10 * 270 / 27, 2.7 / 27 + 10 * 0.27 / 27))
-    value, error = found.gibbs(PRESSURE)
+    assert (found.enthalpy, found.enthalpy_error) == pytest.approx((540 / 27 + 10 * 270 / 27, 1.35 / 27))
+    value, error = found.gibbs
     assert value == pytest.approx((540 + 10 * 270 + 1080) / 27)
     # 27 coordinates of one sphere and four cubes.
-    assert error == pytest.approx(math.hypot(0.2, 2.7 / 27, GAUSSIAN * 27))
+    assert error == pytest.approx(math.hypot(1.35 / 27, 2.7 / 27, GAUSSIAN * 27))
+    assert replace(found, mismatch_largest=3.0).gibbs[1] == pytest.approx(math.hypot(1.35 / 27, 2.7 / 27, 3.0))
+    assert replace(found, mismatch_largest=0.5).gibbs[1] == error
 
 
 @pytest.mark.parametrize(
@@ -56,8 +61,8 @@ def test_gibbs_is_per_formula_unit():
     [
         ({"structure": "CuAu"}, ENTROPY, "became CuAu"),
         ({"molten": {"cube": True, "sphere": False}}, ENTROPY, "cubes left their sites"),
-        ({}, Refusal("3 of 135 bodies leave", left_sites=True), "3 of 135 bodies leave"),
-        ({}, Refusal("40 frames are too few", left_sites=False), ""),
+        ({"structure_fraction": 0.7}, Refusal("3 of 135 bodies leave their places"), ""),
+        ({}, Refusal("40 frames are too few"), ""),
         ({"molten": None}, ENTROPY, ""),
     ],
 )
@@ -69,6 +74,12 @@ def test_phases_that_did_not_survive_are_no_candidates(changes, entropy, lost):
     here = point(found, *others)
     assert ("ABO3" in here.by_enthalpy.winner) == (not lost)
     assert bool([note for note in here.notes if note.startswith("ABO3: ")]) == (bool(lost) or entropy is not ENTROPY)
+
+
+def test_a_damaged_crystal_is_noted():
+    assert pure_phase("ABO3", document(), ENTROPY).note == ""
+    found = pure_phase("ABO3", document(structure_fraction=0.72), Refusal("8 bodies leave"))
+    assert found.note == "72 % of the bodies are still ABO3; 8 bodies leave"
 
 
 def test_broken_formula_units_are_refused():
@@ -120,8 +131,28 @@ def test_a_phase_in_both_mixtures_adds_no_error():
 
 def test_undecided_below_two_errors():
     for error, undecided in ((0.5 / DECIDED * 1.01, True), (0.5 / DECIDED * 0.99, False)):
-        phases = phase("SC", 2.0), phase("fcc", 3.0), phase("NaCl", 4.5, error=error)
+        phases = phase("SC", 2.0), phase("fcc", 3.0), phase("NaCl", 4.5, error=error), phase("ABO3", 99.0)
         assert point(*phases).by_enthalpy.undecided is undecided
+
+
+def test_a_rival_that_was_never_run_leaves_it_undecided_and_a_lost_one_does_not():
+    everyone = [phase("SC", 2.0, 0.0), phase("fcc", 30.0), phase("NaCl", 40.5), phase("ABO3", 10.4)]
+    here = point(*everyone)
+    assert (here.by_gibbs.winner, here.by_gibbs.undecided, here.by_enthalpy.undecided) == ("ABO3", False, False)
+    assert (here.missing, here.absent, here.notes) == ((), (), ())
+    for name in ("SC", "NaCl", "fcc"):
+        others = [one for one in everyone if one.name != name]
+        without = point(*others)
+        assert without.missing == without.by_gibbs.missing == (name,)
+        assert without.by_gibbs.winner == "ABO3"
+        assert without.by_gibbs.undecided
+        assert without.by_enthalpy.undecided
+        assert without.notes == (f"{name} not run",)
+    lost = point(*everyone[:2], replace(everyone[2], lost="became disordered", note="no more"), everyone[3])
+    assert (lost.missing, lost.by_gibbs.undecided) == ((), False)
+    assert lost.absent == lost.notes == ("NaCl: became disordered",)
+    nothing = point(*(replace(one, lost="melted") for one in everyone))
+    assert (nothing.by_gibbs.winner, nothing.by_gibbs.reason) == ("", "no crystal survived")
 
 
 def test_no_gibbs_answer_without_every_entropy():
@@ -147,9 +178,9 @@ def test_what_cannot_hold_the_bodies_is_said():
 def test_repeats_are_averaged_and_their_scatter_counts():
     one, two = phase("SC", 2.0, -5.0, error=0.1), phase("SC", 4.0, -7.0, error=0.1)
     both = merged([one, two])
-    assert both.energy == pytest.approx(1.5)
-    assert both.energy_error == pytest.approx(0.5)  # |1 - 2|/2, more than 0.1/sqrt 2
-    assert merged([one, one]).energy_error == pytest.approx(0.1 / math.sqrt(2))
+    assert (both.energy, both.enthalpy) == pytest.approx((1.5, 3.0))
+    assert both.enthalpy_error == pytest.approx(1.0)  # |2 - 4|/2, more than 0.1/sqrt 2
+    assert merged([one, one]).enthalpy_error == pytest.approx(0.1 / math.sqrt(2))
     assert both.entropy == pytest.approx(-6.0)
 
 

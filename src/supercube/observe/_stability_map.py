@@ -34,6 +34,8 @@ POINT, DOT = 15.0, 5.5
 PALETTE = 128
 #: How far the areas of the packing theory are moved towards white.
 FADED = 0.72
+#: Up to so many points are named where a competitor takes no part; more are counted.
+NAMED = 3
 #: Width of a panel and height of the figure without its notes, inches.
 PANEL, HEIGHT = 5.0, 4.6
 
@@ -86,6 +88,10 @@ class Point(Protocol):
         """Cubes per sphere."""
 
     @property
+    def absent(self) -> Sequence[str]:
+        """Sentences on competitors that were not run or did not survive."""
+
+    @property
     def by_enthalpy(self) -> Answer:
         """Winner at least H."""
 
@@ -102,9 +108,10 @@ def plot_stability_map(
 ) -> None:
     """Which crystals win over size ratio and ligand length, one panel for each pressure and attraction.
 
-    A point has the colour of the winner by Gibbs free energy, or half that and half the runner-up's while the margin is
-    less than two errors; below it stands the margin and its error in kT for one sphere and its cubes. A dot shows the
-    winner by enthalpy alone where it is another one; a point without entropies is a ring of that winner's colour.
+    A point has the colour of the winner by Gibbs free energy, or half that and half the runner-up's while it is
+    undecided; below it stands the margin and its error in kT for one sphere and its cubes. A dot shows the
+    winner by enthalpy alone where it is another one; a point without entropies is a ring of that winner's colour,
+    thin while undecided. A star stands where a competitor was not run or did not survive; the text below says which.
 
     Args:
         points: of the map.
@@ -221,12 +228,13 @@ def _draw_points(ax: Axes, points: Sequence[Point], font: float) -> None:
     for point in points:
         place = ([point.size_ratio], [point.ligand_length])
         gibbs, enthalpy = point.by_gibbs, point.by_enthalpy
-        shown = gibbs if gibbs.winner else enthalpy
+        shown = _shown(point)
         style: dict[str, Any] = {"marker": "o", "linestyle": "none", "markersize": POINT, "zorder": 3}
         if not shown.winner:
             ax.plot(*place, color="none", mec=INK, mew=0.8, **style)
         elif not gibbs.winner:
-            ax.plot(*place, color="white", mec=_colour(shown.winner), mew=2.6, **style)
+            width = 1.0 if shown.undecided else 2.6
+            ax.plot(*place, color="white", mec=_colour(shown.winner), mew=width, **style)
         elif shown.undecided:
             other = _colour(shown.runner_up) if shown.runner_up else "white"
             half: dict[str, Any] = {"fillstyle": "left", "markerfacecoloralt": other}
@@ -242,24 +250,30 @@ def _draw_points(ax: Axes, points: Sequence[Point], font: float) -> None:
                 **style | {"markersize": DOT, "zorder": 3.1},
             )
         ax.lines[-1].set_gid(f"point:{point.size_ratio:g}:{point.ligand_length:g}")
-        _write_margin(ax, point, _words(shown), font)
+        _write_margin(ax, point, _words(point), font)
 
 
-def _words(shown: Answer) -> str:
-    """Margin and error, to a tenth of kT while they are small."""
+def _shown(point: Point) -> Answer:
+    return point.by_gibbs if point.by_gibbs.winner else point.by_enthalpy
+
+
+def _words(point: Point) -> str:
+    """Margin and error, to a tenth of kT while they are small, and a star if a competitor takes no part."""
+    shown, star = _shown(point), "*" if point.absent else ""
     if not shown.winner:
-        return "?"
+        return "?" + star
     if not math.isfinite(shown.margin):
-        return "alone"
-    digits = 1 if shown.margin < 20 else 0
-    return f"{shown.margin:.{digits}f}±{shown.error:.{digits}f}"
+        return "alone" + star
+    digits = 1 if shown.margin < 20 or shown.error < 1 else 0
+    return f"{shown.margin:.{digits}f}±{shown.error:.{digits}f}{star}"
 
 
 def _font(points: Sequence[Point], limits: tuple[float, float]) -> float:
-    """Size at which the widest text (nine characters of 0.65 of the size) fits between two points of a row."""
+    """Size at which the widest text (a character is 0.65 of the size) fits between two points of a row."""
     columns = np.unique([point.size_ratio for point in points])
     gap = float(np.diff(columns).min(initial=np.inf)) / (limits[1] - limits[0]) * (PANEL - 0.5) * 72
-    return min(SMALL, max(4.5, gap / (9 * 0.65)))
+    widest = max(len(_words(point)) for point in points)
+    return min(SMALL, max(4.5, gap / (widest * 0.65)))
 
 
 def _write_margin(ax: Axes, point: Point, words: str, font: float) -> None:
@@ -325,5 +339,21 @@ def _note(points: Sequence[Point], packing: Diagram | None) -> str:
         "for one sphere and its cubes."
     )
     if any(not point.by_gibbs.winner for point in points):
-        text += " Ring: enthalpy alone."
+        text += " Ring: enthalpy alone, thin while undecided."
+    text += _absent(points)
     return text + (" Areas: least volume of hard shapes at infinite pressure." if packing is not None else "")
+
+
+def _absent(points: Sequence[Point]) -> str:
+    """Which competitors take no part, and where: places while they are few, else how many."""
+    places: dict[str, list[Point]] = {}
+    for point in points:
+        for sentence in point.absent:
+            places.setdefault(sentence, []).append(point)
+    if not places:
+        return ""
+    parts = []
+    for sentence, here in places.items():
+        at = [f"γ {p.size_ratio:g} λ {p.ligand_length:g} P {p.pressure:g}" for p in here]
+        parts.append(f"{sentence} ({', '.join(at) if len(at) <= NAMED else f'{len(at)} points'})")
+    return f" Star: {'; '.join(parts)}."

@@ -82,15 +82,13 @@ class Entropy:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why there is no entropy.
+    """Why there is no entropy; the crystal and its enthalpy may be good all the same.
 
     Attributes:
         reason: a sentence.
-        left_sites: whether bodies left their sites, so that this is no crystal; otherwise there are too few frames.
     """
 
     reason: str
-    left_sites: bool
 
 
 def quasi_harmonic_entropy(frames: Sequence[Configuration], crystal: Configuration) -> Entropy | Refusal:
@@ -110,9 +108,9 @@ def quasi_harmonic_entropy(frames: Sequence[Configuration], crystal: Configurati
         InputError: as :func:`.fluctuations.fluctuations` and :func:`.lattice.lattice_of`.
     """
     moves, lattice = fluctuations(frames, crystal), lattice_of(crystal)
-    reason = moves.left()
+    reason = moves.refusal()
     if reason:
-        return Refusal(reason, left_sites=True)
+        return Refusal(reason)
     modes = Modes.of(moves, lattice)
     needed = FRAMES_PER_COORDINATE * modes.coordinates
     # The first test costs nothing, and without it the amplitudes cannot be scaled to unit covariance.
@@ -120,8 +118,7 @@ def quasi_harmonic_entropy(frames: Sequence[Configuration], crystal: Configurati
     if independent < needed:
         return Refusal(
             f"{len(frames)} frames, {independent:.0f} of them independent, are too few for {modes.coordinates} "
-            f"coordinates a wave vector; expected {needed:.0f} independent ones",
-            left_sites=False,
+            f"coordinates a wave vector; expected {needed:.0f} independent ones"
         )
     rows = np.arange(len(frames))
     whole, uniform = modes.entropy(rows)

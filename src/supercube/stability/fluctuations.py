@@ -16,7 +16,8 @@ FloatArray = NDArray[np.float64]
 
 #: Share of the distance to the nearest body of its species beyond which a body has left its site: the half-way plane.
 HOP = 0.5
-#: The same for the mean place: half-way to the half-way plane. Mean places of crystals err by a few hundredths.
+#: The same for the mean place: half-way to the half-way plane. Mean places of crystals err by a few hundredths. A body
+#: that rests beyond it is noted, and so is one whose mean place moves by as much from one half of the run to the other.
 BETWEEN = 0.25
 #: Largest rms displacement of any body over that distance. Crystals of hard bodies melt at about 0.13 to 0.17.
 LOOSE = 0.25
@@ -47,15 +48,12 @@ class Fluctuations:
     distances: FloatArray
     volume: float
 
-    def left(self) -> str:
+    def refusal(self) -> str:
         """Why a Gaussian about the mean places says nothing here; empty if it does."""
-        hopped = np.linalg.norm(self.centres, axis=1) > BETWEEN * self.distances
-        if hopped.any():
-            return f"{hopped.sum()} of {len(hopped)} bodies are on average not on a site of the crystal"
         squares = (self.displacements**2).sum(axis=2)
         far = np.sqrt(squares.max(axis=0)) > HOP * self.distances
         if far.any():
-            return f"{far.sum()} of {len(far)} bodies leave their sites for a neighbouring one"
+            return f"{far.sum()} of {len(far)} bodies leave their places for a neighbouring one"
         ratio = float((np.sqrt(squares.mean(axis=0)) / self.distances).max())
         if ratio > LOOSE:
             return f"the rms displacement of a body is {ratio:.2f} neighbour distances; expected up to {LOOSE:g}"
@@ -68,15 +66,37 @@ class Fluctuations:
         return ""
 
     def note(self) -> str:
-        """What makes a Gaussian doubtful but not meaningless; empty if nothing does."""
+        """What makes a Gaussian doubtful but not meaningless; empty if nothing does.
+
+        Rows of a crystal may rest a fraction of a cell along. Their covariance then differs from row to row, but its
+        blocks of one wave vector still bound the entropy from above: det C <= product of the determinants of its
+        diagonal blocks (Fischer), in any basis.
+        """
+        notes = []
+        away = np.linalg.norm(self.centres, axis=1) > BETWEEN * self.distances
+        if away.any():
+            notes.append(
+                f"{away.sum()} of {len(away)} bodies rest away from the sites of the perfect crystal; the entropy is "
+                "an upper bound for this arrangement, and other ones are not counted"
+            )
+        moved = self._drift() > BETWEEN * self.distances
+        if moved.any():
+            notes.append(
+                f"{moved.sum()} of {len(moved)} bodies move slowly during the hold; a longer one raises the entropy"
+            )
         turning = (self.rotations**2).sum(axis=(0, 2)) > 0
         share = _split(self.rotations[:, turning])
-        if share <= SPLIT:
-            return ""
-        return (
-            f"{100 * share:.0f} % of the cubes turn between two orientations; the Gaussian covers what lies between, "
-            "so the entropy is too large"
-        )
+        if share > SPLIT:
+            notes.append(
+                f"{100 * share:.0f} % of the cubes turn between two orientations; the Gaussian covers what lies "
+                "between, so the entropy is too large"
+            )
+        return "; ".join(notes)
+
+    def _drift(self) -> FloatArray:
+        """(N,) distance between the mean places in both halves of the frames."""
+        first, second = np.array_split(self.displacements, 2)
+        return np.asarray(np.linalg.norm(second.mean(axis=0) - first.mean(axis=0), axis=1))
 
 
 def fluctuations(frames: Sequence[Configuration], crystal: Configuration) -> Fluctuations:
