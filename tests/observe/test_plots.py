@@ -13,7 +13,7 @@ from supercube.observe.plots import _drying
 
 
 def row(**changes):
-    values = (0.49, 0.18, 2.4, 108, 27, "fluid", 1.0, "ABO3", 0.9)
+    values = (0.49, 0.18, 2.4, 0.0, 108, 27, "fluid", 1.0, "ABO3", 0.9)
     return dict(zip(PHASE_MAP_COLUMNS, values, strict=True)) | changes
 
 

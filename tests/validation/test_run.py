@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import signac
 
 from supercube.cli import main
 from supercube.errors import EngineError, InputError
@@ -173,6 +174,15 @@ def test_the_groups_have_names_and_run_what_they_say():
     names = [one.name for one in run.GROUPS]
     assert len(set(names)) == len(names)
     assert {"virial", "spheres", "parity", "dynamics"} <= set(names)
+
+
+@pytest.mark.parametrize(("name", "what"), [("campaign-crystals", "crystal"), ("campaign-melting", "pressure ramp")])
+def test_a_project_without_finished_jobs_says_so(tmp_path, in_this_process, name, what):
+    signac.init_project(tmp_path)
+    request = Request(tmp_path / "out", only=[name], project=tmp_path)
+    summary, passed = validate(request, print, [group(right)])
+    assert not passed
+    assert f"no finished jobs of validation.yaml in {tmp_path}; expected at least one classified {what}" in summary
 
 
 def test_the_command_exits_with_one_when_a_check_fails(tmp_path, capsys, in_this_process, monkeypatch):

@@ -1,7 +1,8 @@
 """The phase map of a study: the figure and the table.
 
-The map has two panels: mixtures against size ratio and ligand length, and runs of one species, whose size ratio means
-nothing, against drying speed. Jobs at the same place are pushed apart, with a thin line to where they belong.
+Mixtures stand against size ratio and ligand length, in a panel of their own for each pressure they were held at and
+one for those that dried or kept their volume; runs of one species, whose size ratio means nothing, against drying speed
+or pressure. Jobs at the same place are pushed apart, with a thin line to where they belong.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ PHASE_MAP_COLUMNS = (
     "size_ratio",
     "ligand_length",
     "evaporation_rate",
+    "pressure",
     "n_cubes",
     "n_spheres",
     "initial",
@@ -40,6 +42,8 @@ PHASE_MAP_COLUMNS = (
 )
 #: With more rows than this the phase map codes the start by the marker's edge only; text would cover the markers.
 MOST_ANNOTATED = 24
+#: With more pressures than this their axis is marked at decades.
+MOST_TICKS = 8
 #: Marker diameter in points at structure fraction 1, for few and for many rows; it shrinks to ``SMALLEST_MARKER`` at 0.
 LARGEST_MARKER, CROWDED_MARKER, SMALLEST_MARKER = 14.0, 8.0, 0.4
 
@@ -48,7 +52,8 @@ def plot_phase_map(rows: Rows, path: str | os.PathLike[str], *, title: str | Non
     """Which structure formed where.
 
     Marker shape and colour are the structure, its size the fraction of particles in it, a thick dark edge a start from
-    a crystal. Up to ``MOST_ANNOTATED`` rows also say in text where they started and how fast they dried.
+    a crystal. Up to ``MOST_ANNOTATED`` rows also say in text where they started and how fast they dried, or at which
+    pressure they were held.
 
     Args:
         rows: mappings with the keys ``PHASE_MAP_COLUMNS``; ``structure`` and ``structure_fraction`` are None for a job
@@ -60,14 +65,12 @@ def plot_phase_map(rows: Rows, path: str | os.PathLike[str], *, title: str | Non
         InputError: no rows, a key is missing, or a number is NaN, infinite or out of range.
     """
     _check_rows(rows)
-    mixtures = [row for row in rows if _is_mixture(row)]
-    single = [row for row in rows if not _is_mixture(row)]
-    widths = [width for width, part in ((1.7, mixtures), (1.0, single)) if part]
-    figure = new_figure(7.2 if len(widths) == 1 else 10.8, 6.2, dpi=150)
-    axes = iter(figure.subplots(1, len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})[0])
-    panels = [(next(axes), part) for part in (mixtures, single) if part]
+    parts = _parts(rows)
+    figure, axes = _empty_panels([_is_mixture(part[0]) for part in parts])
+    panels = list(zip(axes, parts, strict=True))
     crowded = len(rows) > MOST_ANNOTATED
-    anchors = [_set_axes(ax, part, crowded=crowded) for ax, part in panels]
+    mixtures = [row for row in rows if _is_mixture(row)]
+    anchors = [_set_axes(ax, part, mixtures, crowded=crowded) for ax, part in panels]
     legend_height = _legend(figure, rows)
     if title is not None:
         figure.suptitle(title)
@@ -76,6 +79,30 @@ def plot_phase_map(rows: Rows, path: str | os.PathLike[str], *, title: str | Non
     for (ax, part), where in zip(panels, anchors, strict=True):
         _draw_panel(figure, ax, part, where, crowded=crowded)
     save_png(figure, path)
+
+
+def _parts(rows: Rows) -> list[Rows]:
+    """The rows of each panel: mixtures that dried, mixtures at each pressure, one species that dried, and pressed."""
+    parts: dict[tuple[bool, float], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        pressure, single = float(row["pressure"]), not _is_mixture(row)
+        parts.setdefault((single, float(pressure > 0) if single else pressure), []).append(row)
+    return [parts[key] for key in sorted(parts)]
+
+
+def _empty_panels(mixtures: Sequence[bool]) -> tuple[Figure, list[Axes]]:
+    """One row of up to two panels, mixtures wider; more of them on a grid of equal ones."""
+    if len(mixtures) <= 2:
+        figure = new_figure(7.2 if len(mixtures) == 1 else 10.8, 6.2, dpi=150)
+        widths = [1.7 if mixture else 1.0 for mixture in mixtures]
+        return figure, list(figure.subplots(1, len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})[0])
+    columns = 2 if len(mixtures) == 4 else 3
+    lines = -(-len(mixtures) // columns)
+    figure = new_figure(5.2 * columns, 4.4 * lines + 1.4, dpi=150)
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
+    for ax in grid[len(mixtures) :]:
+        ax.remove()
+    return figure, list(grid[: len(mixtures)])
 
 
 def _is_mixture(row: Mapping[str, Any]) -> bool:
@@ -95,8 +122,9 @@ def _check_rows(rows: Rows) -> None:
         fraction = row["structure_fraction"]
         if fraction is not None and not 0.0 <= fraction <= 1.0:
             raise InputError(f"Row {number} of the phase map has structure_fraction = {fraction}; expected 0 to 1.")
-        if row["evaporation_rate"] < 0:
-            raise InputError(f"Row {number} of the phase map has a negative evaporation_rate.")
+        for key in ("evaporation_rate", "pressure"):
+            if row[key] < 0:
+                raise InputError(f"Row {number} of the phase map has a negative {key}, {row[key]}; expected 0 or more.")
 
 
 def _draw_panel(figure: Figure, ax: Axes, rows: Rows, anchors: FloatArray, *, crowded: bool) -> None:
@@ -117,25 +145,46 @@ def _draw_panel(figure: Figure, ax: Axes, rows: Rows, anchors: FloatArray, *, cr
         _annotate(figure, ax, rows, places, sizes * points)
 
 
-def _set_axes(ax: Axes, rows: Rows, *, crowded: bool) -> FloatArray:
-    """Axes of one panel; the (N, 2) data coordinates of its rows."""
-    mixture = _is_mixture(rows[0])
-    x_key = "size_ratio" if mixture else "evaporation_rate"
-    anchors = np.array([[float(row[x_key]), float(row["ligand_length"])] for row in rows])
+def _set_axes(ax: Axes, rows: Rows, mixtures: Rows, *, crowded: bool) -> FloatArray:
+    """Axes of one panel; the (N, 2) data coordinates of its rows. All panels of mixtures have the same limits."""
+    mixture, pressed = _is_mixture(rows[0]), bool(rows[0]["pressure"])
+    x_key = "size_ratio" if mixture else "pressure" if pressed else "evaporation_rate"
+    anchors = _coordinates(rows, x_key)
+    limits = _coordinates(mixtures, x_key) if mixture else anchors
     share = 0.1 if crowded else 0.3  # annotations need more room
     ax.set_ylabel(r"ligand length $\lambda$  (cube edges)")
-    ax.set_ylim(*_padded(anchors[:, 1], 0.02, share))
+    ax.set_ylim(*_padded(limits[:, 1], 0.02, share))
+    species = {"cubes only" if row["n_cubes"] else "spheres only" for row in rows}
+    title = "cubes and spheres" if mixture else " or ".join(sorted(species))
     if mixture:
         ax.set_xlabel(r"size ratio $\gamma$ = cube edge / sphere diameter")
-        ax.set_xlim(*_padded(anchors[:, 0], 0.02, 1.5 * share))
-        ax.set_title("cubes and spheres", fontsize=10)
+        ax.set_xlim(*_padded(limits[:, 0], 0.02, 1.5 * share))
+        title += f", {_driving(rows[0])} kT/e$^3$" if pressed else ""
+    elif pressed:
+        _set_pressure_axis(ax, anchors[:, 0], room=1.5 if crowded else 5.0)
     else:
         _set_peclet_axis(ax, anchors[:, 0], room=3.0 if crowded else 12.0)
-        species = {"cubes only" if row["n_cubes"] else "spheres only" for row in rows}
-        ax.set_title(" or ".join(sorted(species)), fontsize=10)
+    ax.set_title(title, fontsize=10)
     ax.grid(color="#E4E4E4", linewidth=0.6)
     ax.set_axisbelow(True)
     return anchors
+
+
+def _coordinates(rows: Rows, x_key: str) -> FloatArray:
+    return np.array([[float(row[x_key]), float(row["ligand_length"])] for row in rows])
+
+
+def _set_pressure_axis(ax: Axes, pressures: FloatArray, room: float) -> None:
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    ax.set_xlabel("pressure P  (kT/e$^3$)")
+    ax.set_xscale("log")
+    ax.set_xlim(float(pressures.min()) / 1.5, float(pressures.max()) * room)
+    ticks = np.unique(pressures)
+    if len(ticks) <= MOST_TICKS:  # else the decades that the axis has by itself
+        ax.set_xticks(ticks)
+        ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _set_peclet_axis(ax: Axes, rates: FloatArray, room: float) -> None:
@@ -248,11 +297,15 @@ def _annotate(figure: Figure, ax: Axes, rows: Rows, places: FloatArray, sizes: F
 def _note(row: Mapping[str, Any]) -> str:
     initial = str(row["initial"])
     start = "file" if initial.startswith("file:") else palette.style(initial).name if _is_crystal(row) else "fluid"
-    rate = row["evaporation_rate"]
-    drying = f"Pe {rate:g}" if rate else "no drying"
     fraction = row["structure_fraction"]
     result = "no result" if row["structure"] is None else "" if fraction is None else f"{100 * fraction:.0f} %"
-    return f"from {start}, {drying}" + (f"\n{result}" if result else "")
+    return f"from {start}, {_driving(row)}" + (f"\n{result}" if result else "")
+
+
+def _driving(row: Mapping[str, Any]) -> str:
+    if row["pressure"]:
+        return f"P = {row['pressure']:g}"
+    return f"Pe {row['evaporation_rate']:g}" if row["evaporation_rate"] else "no drying"
 
 
 def _best_box(
@@ -279,14 +332,23 @@ def _legend(figure: Figure, rows: Rows) -> float:
     handles = _legend_handles(rows)
     columns = min(len(handles), 4 if figure.get_figwidth() < 8 else 7)
     lines = -(-len(handles) // columns)
-    figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 0.04), ncols=columns, frameon=False)
-    rates = [float(row["evaporation_rate"]) for row in rows]
+    inch = 1 / figure.get_figheight()
+    figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 0.25 * inch), ncols=columns, frameon=False)
+    figure.text(0.5, 0.11 * inch, _caption(rows), ha="center", fontsize=7.5, color="#555555", style="italic")
+    return (0.43 + 0.22 * lines) * inch
+
+
+def _caption(rows: Rows) -> str:
     done = sum(row["structure"] is not None for row in rows)
-    text = f"{done} of {len(rows)} jobs have a result; Pe {min(rates):g}"
-    if len(rows) > 1:
-        text += f" to {max(rates):g}. Jobs that would overlap are pushed apart; a line leads to the true place."
-    figure.text(0.5, 0.018, text, ha="center", fontsize=7.5, color="#555555", style="italic")
-    return 0.07 + 0.036 * lines
+    parts = [f"{done} of {len(rows)} jobs have a result"]
+    for symbol, own in (
+        ("Pe", [float(row["evaporation_rate"]) for row in rows if not row["pressure"]]),
+        ("P", [float(row["pressure"]) for row in rows if row["pressure"]]),
+    ):
+        if own:
+            parts.append(f"{symbol} {min(own):g}" + (f" to {max(own):g}" if max(own) > min(own) else ""))
+    apart = " Jobs that would overlap are pushed apart; a line leads to the true place." if len(rows) > 1 else ""
+    return "; ".join(parts) + "." + apart
 
 
 def _legend_handles(rows: Rows) -> list[Any]:

@@ -28,6 +28,8 @@ GROUP = "Melting and ordering of cubes"
 #: Volume fractions of the fluid and of the simple cubic crystal of sharp hard cubes where they coexist (Smallenburg,
 #: Filion, Marechal & Dijkstra, PNAS 109, 17886, 2012; arXiv 1111.3466).
 COEXISTENCE = (0.45, 0.50)
+#: How far a ramp may go beyond coexistence before it turns, and what the rounding of the cubes may move it by.
+OVERSHOOT = 0.05
 #: Cubatic order above which cubes count as ordered: a crystal has 0.6 to 1, a fluid of some hundred cubes below 0.1.
 ORDERED = 0.35
 
@@ -56,11 +58,11 @@ class Branch:
     def turn(self) -> tuple[float, float, float] | None:
         """Volume fraction, its uncertainty and pressure where the order is lost or found; None if it never is.
 
-        The fraction is that of the last frame before: half of what the volume fluctuates by around it, or of the jump
-        if that is more, is the uncertainty.
+        The fraction is the mean of the last three frames before the change (fewer if the ramp has no more); half the
+        range of these and the first frame after is the uncertainty, so it holds the jump of a transition.
         """
         ordered = self.order > ORDERED
-        # The last frame from which on the other state stays.
+        # The first frame from which on the other state stays.
         changed = ~ordered if self.expands else ordered
         stays = np.flatnonzero(np.logical_and.accumulate(changed[::-1])[::-1])
         if not len(stays) or stays[0] == 0:
@@ -103,30 +105,49 @@ def _branch(job: Any, values: dict[str, Any], document: dict[str, Any], expands:
 
 
 def melting_checks(found: Sequence[Branch]) -> list[Check]:
-    """The crystal melts below its coexistence fraction, the fluid orders above its own, later than the other melts."""
-    checks = []
+    """Where the crystal melts and the fluid orders, and that the fluid orders at the higher volume fraction."""
+    sizes = dict.fromkeys((branch.engine, branch.n_cubes) for branch in found)
+    return [*(_turn_check(branch) for branch in found), *(_hysteresis_check(found, *size) for size in sizes)]
+
+
+def _turn_check(branch: Branch) -> Check:
     fluid, crystal = COEXISTENCE
-    source = f"coexistence of sharp hard cubes at {fluid:g} and {crystal:g} (arXiv 1111.3466)"
-    for branch in found:
-        turn = branch.turn or (math.nan, math.nan, math.nan)
-        what = "a crystal melts on expansion" if branch.expands else "a fluid orders on compression"
-        target = fluid if branch.expands else crystal
-        # Superheating ends below the crystal's coexistence fraction and above what no crystal survives; likewise above.
-        checks.append(
-            Check(
-                GROUP,
-                f"volume fraction (thermal) at which {what}, {branch.n_cubes} cubes",
-                branch.engine,
-                turn[0],
-                turn[1],
-                target,
-                source,
-                0.05,
-                "a transition of first order overshoots within a ramp of finite length; the cubes are rounded",
-                0.02,
-            )
-        )
-    return checks
+    turn = branch.turn or (math.nan, math.nan, math.nan)
+    what = "a crystal melts on expansion" if branch.expands else "a fluid orders on compression"
+    return Check(
+        group=GROUP,
+        name=f"volume fraction (thermal) at which {what}, {branch.n_cubes} cubes",
+        engine=branch.engine,
+        value=turn[0],
+        error=turn[1],
+        # Superheating ends about where only the fluid is stable, and supercooling where only the crystal is.
+        target=fluid if branch.expands else crystal,
+        source=f"coexistence of sharp hard cubes at {fluid:g} and {crystal:g} (arXiv 1111.3466)",
+        tolerance=OVERSHOOT,
+        why="a transition of first order overshoots within a ramp of finite length; the cubes are rounded",
+        largest_error=0.02,
+    )
+
+
+def _hysteresis_check(found: Sequence[Branch], engine: str, n_cubes: int) -> Check:
+    """Fraction at which the fluid orders, less that at which the crystal melts: above 0, and as the turns allow."""
+    own = [branch for branch in found if (branch.engine, branch.n_cubes) == (engine, n_cubes)]
+    melts = [branch.turn[0] for branch in own if branch.expands and branch.turn]
+    orders = [branch.turn[0] for branch in own if not branch.expands and branch.turn]
+    width = min(orders) - max(melts) if melts and orders else math.nan
+    widest = COEXISTENCE[1] - COEXISTENCE[0] + 2 * OVERSHOOT
+    return Check(
+        group=GROUP,
+        name=f"hysteresis: volume fraction at which the fluid orders less that at which the crystal melts, {n_cubes} "
+        "cubes",
+        engine=engine,
+        value=width,
+        error=0.0,  # none is allowed: the wrong sign is no transition of first order
+        target=widest / 2,
+        source=f"from 0 to {widest:g}: the gap of coexistence and how far both turns may overshoot",
+        tolerance=widest / 2,
+        why="half of that range; without both turns there is no hysteresis",
+    )
 
 
 def melting_table(found: Sequence[Branch]) -> str:

@@ -41,6 +41,13 @@ class Held:
     pressure: float
 
     @property
+    def balance(self) -> tuple[float, float]:
+        """<V P_int>/(P <V>) = 1 + <A>/(P <V>), 1 at constant pressure, and its standard error from blocks."""
+        # The error is that of A, where V P_int and P V fluctuate together.
+        work = self.volumes * (self.pressures - self.pressure)
+        return mean_and_error(1 + work / (self.pressure * self.volumes.mean()))
+
+    @property
     def fluctuation(self) -> tuple[float, float]:
         """-<(V - <V>) A>/(kT <V>), 1 at constant pressure, and its standard error from blocks."""
         work = self.volumes * (self.pressures - self.pressure)
@@ -65,7 +72,7 @@ def hold(machine: Machine, model: Model, start: Configuration, pressure: float, 
 
 
 def pressure_checks(machine: Machine, *, quick: bool = False) -> list[Check]:
-    """Density of a fluid of spheres at the pressure of hard spheres, and fluctuations of it and of a crystal of cubes.
+    """Density of a fluid of spheres at the pressure of hard spheres; balance and fluctuations of it and of cubes in SC.
 
     Args:
         machine: what runs.
@@ -89,11 +96,13 @@ def pressure_checks(machine: Machine, *, quick: bool = False) -> list[Check]:
         largest_error=0.003 * slack,
     )
     cubes = hold(machine, *_crystal(), CRYSTAL_PRESSURE, "lengths", time)
-    return [
-        density,
-        _fluctuation(engine, f"{N_SPHERES} spheres, isotropic box", spheres, 1 / N_SPHERES, slack),
-        _fluctuation(engine, f"{N_CUBES} cubes in SC, three free lengths", cubes, 1 / N_CUBES, slack),
-    ]
+    checks = [density]
+    for what, found, n in (
+        (f"{N_SPHERES} spheres, isotropic box", spheres, N_SPHERES),
+        (f"{N_CUBES} cubes in SC, three free lengths", cubes, N_CUBES),
+    ):
+        checks += [_balance(engine, what, found, slack), _fluctuation(engine, what, found, 1 / n, slack)]
+    return checks
 
 
 def _fluid(machine: Machine, time: float) -> tuple[Held, float]:
@@ -109,6 +118,22 @@ def _fluid(machine: Machine, time: float) -> tuple[Held, float]:
 
 def _crystal() -> tuple[Model, Configuration]:
     return model_of(N_CUBES, 0, 1.0, 0.2, 0.02), build_crystal("SC", N_CUBES, 0, 1.0, 0.2, 1.05)
+
+
+def _balance(engine: str, what: str, found: Held, slack: float) -> Check:
+    value, error = found.balance
+    return Check(
+        group=GROUP,
+        name=f"<V P_int>/(P <V>), {what}",
+        engine=engine,
+        value=value,
+        error=error,
+        target=1.0,
+        source="integration by parts of the distribution at constant pressure",
+        tolerance=1 / (found.pressure * float(found.volumes.mean())),
+        why="kT/(P V) between the measures dV and d ln V",
+        largest_error=0.01 * slack,
+    )
 
 
 def _fluctuation(engine: str, what: str, found: Held, allowed: float, slack: float) -> Check:

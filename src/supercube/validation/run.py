@@ -120,7 +120,8 @@ def _crystals(machines: Sequence[Machine], quick: bool) -> Findings:
 
 
 def _judged(crystals: Sequence[Pressed], name: str) -> Findings:
-    from .crystals import crystal_checks, crystal_figure, crystal_table, explanations
+    from .crystal_report import crystal_figure, crystal_table, explanations
+    from .crystals import crystal_checks
 
     picture = drawn(lambda path: crystal_figure(path, crystals))
     figures = {f"crystals-{name}.png": picture}
@@ -132,7 +133,17 @@ def _campaign_crystals(project: Path, machines: Sequence[Machine], quick: bool) 
 
     from .crystals import pressed_crystals
 
-    return _judged(pressed_crystals(signac.get_project(project)), "campaign")
+    found = pressed_crystals(signac.get_project(project))
+    if not found:
+        raise _nothing_finished(project, "crystal at constant pressure")
+    return _judged(found, "campaign")
+
+
+def _nothing_finished(project: Path, what: str) -> InputError:
+    return InputError(
+        f"no finished jobs of validation.yaml in {project}; expected at least one classified {what}: fill the project "
+        "from project/spaces/validation.yaml and run workflow.py."
+    )
 
 
 def _campaign_melting(project: Path, machines: Sequence[Machine], quick: bool) -> Findings:
@@ -141,6 +152,8 @@ def _campaign_melting(project: Path, machines: Sequence[Machine], quick: bool) -
     from .melting import branches, melting_checks, melting_figure, melting_table
 
     found = branches(signac.get_project(project))
+    if not found:
+        raise _nothing_finished(project, "pressure ramp of cubes")
     picture = drawn(lambda path: melting_figure(path, found))
     return Findings(melting_checks(found), melting_table(found), {"melting.png": picture})
 
@@ -166,8 +179,10 @@ def campaign_groups(project: Path) -> tuple[Group, ...]:
 CRYSTALS, MELTING = "Crystals under pressure", "Melting and ordering of cubes"
 _CRYSTALS = (
     "Crystals held at constant pressure, box lengths free. a_0 is the lattice constant at the least enthalpy U + P V "
-    "of the model without motion, a_d that of closest packing at the distance d(P) where contacts carry the pressure. "
-    "Motion adds a free volume proportional to 1/P, so a/a_0 is extrapolated to 1/P = 0."
+    "of the model without motion, with the crystal's symmetry; a_d that of closest packing at the distance d(P) where "
+    "contacts carry the pressure. Rows of SC slide on each other, so it is compared with a_s, the distance of faces "
+    "that carry P e^2, averaged over lateral shifts. Motion adds a free volume proportional to 1/P, so a/a_0 (a/a_s) "
+    "is extrapolated to 1/P = 0, over the pressures at which the crystal held."
 )
 _MELTING = (
     "Pressure ramps: from which volume fraction a crystal of cubes melts on slow expansion, and a fluid orders on slow "
@@ -222,7 +237,8 @@ GROUPS = (
         "pressure",
         "Constant pressure",
         "A fluid of spheres takes the density at which hard spheres have the pressure, and volumes fluctuate against "
-        "the virial as the distribution at constant pressure demands: with A = V (P_int - P), <dV A> = -kT <V>.",
+        "the virial as the distribution at constant pressure demands: with A = V (P_int - P), <A> = 0 and "
+        "<dV A> = -kT <V>.",
         _pressure,
         "each",
         3.0,
