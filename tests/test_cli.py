@@ -191,13 +191,17 @@ def test_table_shows_results_gaps_and_errors():
     }  # fmt: skip
     missing = ("beads", "measured_roughness", "packing_fraction", "thermal_packing_fraction", "structure")
     empty = dict.fromkeys((*missing, "structure_fraction"))
-    broken = row | empty | {"job": "fedcba9876543210", "cubatic_order": None, "steps_per_second": None, "error": "Why."}
+    broken = (
+        row
+        | empty
+        | {"job": "fedcba9876543210", "pressure": 0.0, "cubatic_order": None, "steps_per_second": None, "error": "Why."}
+    )
     text = format_table([row, broken])
     head, first, second, error = text.splitlines()
     assert head.split()[0] == "job"
     assert first.split()[:2] == ["01234567", "8"]
     assert "ABO3 x1.03" in first
-    assert second.split().count("-") == 8
+    assert second.split().count("-") == 9
     assert error == "fedcba98: Why."
     markdown = format_table([row], markdown=True).splitlines()
     assert len({line.count("|") for line in markdown}) == 1

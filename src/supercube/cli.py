@@ -496,6 +496,7 @@ def format_table(rows: Sequence[dict[str, Any]], *, markdown: bool = False) -> s
         start = row["initial"] if not row["initial"].startswith("file:") else "file"
         shown = row | {"start": start + (f" x{row['expansion']:g}" if row["expansion"] != 1.0 else "")}
         shown["size_ratio"] = row["size_ratio"] if row["n_spheres"] else None
+        shown["pressure"] = row["pressure"] or None  # 0 is no pressure
         body.append([_cell(shown[key], pattern) for _, key, pattern in _COLUMNS])
     heads = [head for head, _, _ in _COLUMNS]
     widths = [max(len(line[k]) for line in [heads, *body]) for k in range(len(heads))]
