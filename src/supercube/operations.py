@@ -38,6 +38,9 @@ FAILED = "failed"
 #: Frames at the end of the hold that decide the labels: enough to tell a rattling body from a hopping one.
 CLASSIFIED_FRAMES = 10
 
+#: Most frames of ``order.npz``: what a curve needs, while entropies ask for runs of many hundred frames.
+SERIES_FRAMES = 200
+
 #: What classify writes to the job document; all of it goes when a job is continued or fails.
 RESULT_KEYS = (
     "structure",
@@ -247,10 +250,11 @@ def classify(job: Any) -> None:
     held = [f for f in frames if f.step >= schedule.end_of_drying]
     # A box that fluctuates would look like motion of everything in it.
     order = classify_frames(in_mean_box(held)[-CLASSIFIED_FRAMES:])
-    series: dict[str, Any] = dict(order_series(frames))
+    some = thinned(frames)
+    series: dict[str, Any] = dict(order_series(some))
     body_volume = _body_volume(model, frames[-1])
     series["time"] = series["step"] * schedule.time_step
-    series["packing_fraction"] = np.array([body_volume / frame.volume for frame in frames])
+    series["packing_fraction"] = np.array([body_volume / frame.volume for frame in some])
     document = order.document() | _means(log, schedule.end_of_drying, state_point.pressure)
     if schedule.barostat is None:  # the volume is prescribed, not an average
         document |= {"packing_fraction": body_volume / frames[-1].volume, "packing_fraction_sem": 0.0}
@@ -263,6 +267,12 @@ def classify(job: Any) -> None:
     with open(temporary, "wb") as handle:
         np.savez_compressed(handle, labels=order.labels, **series)
     temporary.replace(job.fn(ORDER))
+
+
+def thinned(frames: list[Configuration]) -> list[Configuration]:
+    """At most ``SERIES_FRAMES`` of the frames, evenly chosen, the last among them."""
+    stride = math.ceil(len(frames) / SERIES_FRAMES)
+    return frames[(len(frames) - 1) % stride :: stride]
 
 
 def _at_pressure(document: dict[str, Any], pressure: float) -> None:

@@ -1,0 +1,54 @@
+"""What operations do between reading and storing."""
+
+import numpy as np
+import pytest
+
+from supercube import operations
+from supercube.operations import SERIES_FRAMES, thinned
+
+
+@pytest.mark.parametrize("number", [1, 2, SERIES_FRAMES, SERIES_FRAMES + 1, 3 * SERIES_FRAMES + 7])
+def test_a_series_is_even_not_too_long_and_ends_with_the_last_frame(number):
+    chosen = thinned(list(range(number)))
+    assert len(chosen) <= SERIES_FRAMES
+    assert len(chosen) >= min(number, SERIES_FRAMES // 2)
+    assert chosen[-1] == number - 1
+    assert len(set(np.diff(chosen).tolist())) <= 1
+
+
+def test_means_come_with_errors_that_know_of_memory():
+    rng = np.random.default_rng(4)
+    white = rng.normal(size=4000)
+    # An autoregressive series with a memory of 40 rows: sqrt(2 * 40) times the error of white noise of its width.
+    kept, slow = np.exp(-1 / 40), np.empty(4000)
+    value = 0.0
+    for k, kick in enumerate(white):
+        value = kept * value + np.sqrt(1 - kept**2) * kick
+        slow[k] = value
+    quick_error, slow_error = operations._mean(white)[1], operations._mean(slow)[1]
+    assert quick_error == pytest.approx(1 / np.sqrt(4000), rel=0.8)
+    assert slow_error == pytest.approx(np.sqrt(80 / 4000), rel=0.6)
+    assert operations._mean(np.ones(3)) == (1.0, None)
+    assert operations._mean(np.ones(0)) == (None, None)
+
+
+def test_enthalpy_is_the_mean_of_energy_plus_pressure_times_volume():
+    rng = np.random.default_rng(1)
+    log = {name: rng.normal(10, 1, 60) for name in ("pressure", "potential_energy", "volume", "packing_fraction")}
+    log["step"] = np.arange(60.0)
+    found = operations._means(log, 29, 3.0)
+    held = slice(30, None)
+    assert found["enthalpy"] == pytest.approx((log["potential_energy"] + 3 * log["volume"])[held].mean())
+    assert found["volume"] == pytest.approx(log["volume"][held].mean())
+
+
+def test_a_box_that_has_not_settled_is_said():
+    document = {"lattice_constant": 2.0, "lattice_constant_sem": 3e-4, "volume": 64.0, "volume_sem": 0.0768}
+    settled = document | {"pressure": 40.5, "pressure_sem": 0.3, "notes": []}
+    operations._at_pressure(settled, 40.0)
+    assert settled["notes"] == []
+    # da/a = dV/(3 V) = 4e-4, so 8e-4 of a beside the 3e-4.
+    assert settled["lattice_constant_sem"] == pytest.approx(np.hypot(3e-4, 8e-4))
+    rising = document | {"pressure": 3.0, "pressure_sem": 0.3, "notes": []}
+    operations._at_pressure(rising, 40.0)
+    assert "has not settled" in rising["notes"][0]
