@@ -174,8 +174,8 @@ def melting_figure(path: Path, found: Sequence[Branch]) -> None:
                 colour, mark = ("#D55E00", "v") if branch.expands else ("#0072B2", "^")
                 label = "crystal, expanding" if branch.expands else "fluid, compressed"
                 ax.plot(branch.fraction, branch.order, mark, ms=3, color=colour, label=label)
-        ax.set(xlabel="volume fraction (thermal sizes)", title=f"{size} cubes", ylim=(0, 1))
-        ax.legend(frameon=False, fontsize=7)
+        ax.set(xlabel="volume fraction (thermal sizes)", title=f"{size} cubes", ylim=(0, 1.3))
+        ax.legend(frameon=False, fontsize=7, loc="upper left")
     axes[0].set_ylabel("cubatic order")
     figure.tight_layout()
     save_png(figure, path)

@@ -171,7 +171,14 @@ def campaign_groups(project: Path) -> tuple[Group, ...]:
     except LookupError:
         raise InputError(f"--project {project} is no signac project; expected one that init.py has filled.") from None
     return (
-        Group("campaign-crystals", CRYSTALS, _CRYSTALS, partial(_campaign_crystals, project), "none", 3.0),
+        Group(
+            "campaign-crystals",
+            f"{CRYSTALS}: the campaign",
+            _CRYSTALS,
+            partial(_campaign_crystals, project),
+            "none",
+            3.0,
+        ),
         Group("campaign-melting", MELTING, _MELTING, partial(_campaign_melting, project), "none", 0.5),
     )
 
