@@ -12,7 +12,7 @@ export OPENBLAS_NUM_THREADS := 1
 help:
 	@echo "make demo      dry nanocubes into superlattices and classify them (about ten minutes on two cores)"
 	@echo "make test      the tests          make test-all  the longer ones too"
-	@echo "make validate  the physics against theory and literature: a report in validation/, in half an hour"
+	@echo "make validate  the physics against theory and literature: a report in validation/, in 7 to 25 minutes"
 	@echo "make lint      ruff and mypy      make bench     speed against plain LAMMPS and HOOMD-blue"
 	@echo "make gpu-check PYTHON=python3     in a conda environment with HOOMD-blue: is the GPU right, and how fast?"
 	@echo "make install   only set up .venv  make clean     remove .venv"
