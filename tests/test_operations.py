@@ -1,10 +1,18 @@
 """What operations do between reading and storing."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import signac
 
 from supercube import operations
+from supercube.config import Config
+from supercube.configuration import read_gsd
+from supercube.engines.segments import read_trajectory
+from supercube.model.particles import build_model
 from supercube.operations import SERIES_FRAMES, thinned
+from supercube.spaces import fill
 
 
 @pytest.mark.parametrize("number", [1, 2, SERIES_FRAMES, SERIES_FRAMES + 1, 3 * SERIES_FRAMES + 7])
@@ -52,3 +60,42 @@ def test_a_box_that_has_not_settled_is_said():
     rising = document | {"pressure": 3.0, "pressure_sem": 0.3, "notes": []}
     operations._at_pressure(rising, 40.0)
     assert "has not settled" in rising["notes"][0]
+
+
+SPACE = """
+protocol: {equilibration_time: 0.1, initial_pressure: 10, ramp_time: 0.5, hold_time: 1.5}
+jobs:
+  - {n_cubes: 27, ligand_length: 0.2, roughness: 0.05, initial: SC, expansion: 1.05, pressure: 40}
+"""
+
+
+def test_a_crystal_goes_to_its_pressure_and_all_of_it_is_told(tmp_path):
+    (tmp_path / "small.yaml").write_text(SPACE)
+    fill(tmp_path / "project", tmp_path / "small.yaml")
+    (job,) = signac.get_project(tmp_path / "project")
+    config = Config(engine="lammps", log_period=20, frames=40)
+    operations.build(job)
+    operations.equilibrate(job, config)
+    operations.evaporate(job, config)
+    operations.classify(job)
+    document = job.doc()
+    assert document["structure"] == "SC"
+    assert document["pressure"] == pytest.approx(40.0, rel=0.25)  # one time unit of a few cubes
+    assert document["volume_sem"] > 0
+    assert document["enthalpy"] == pytest.approx(document["potential_energy"] + 40.0 * document["volume"], rel=1e-9)
+    # The lattice constant is that of the mean box of the hold, which is neither the box of the last frames ...
+    schedule = operations.schedule_of(job, build_model(operations.state_point_of(job)), read_gsd(job.fn("initial.gsd")))
+    boxes = [f.box[:3] for f in read_trajectory(Path(job.path)) if f.step >= schedule.end_of_drying]
+    assert document["lattice_constant"] == pytest.approx(np.mean(boxes) / 3, rel=1e-6)
+    assert abs(np.mean(boxes[-10:]) / np.mean(boxes) - 1) > 1e-5
+    edge = (document["volume"] / 27) ** (1 / 3)  # ... nor that of other rows of the log
+    assert document["lattice_constant"] == pytest.approx(edge, rel=4e-3)
+    assert document["lattice_constant_sem"] >= document["volume_sem"] / document["volume"] / 3 * edge * 0.99
+    assert document["mobile_fraction"] < 0.2
+    thermal = document["thermal"]
+    assert thermal["packing_fraction"] != document["packing_fraction"]
+    assert thermal["packing_fraction"] == pytest.approx(document["packing_fraction"], rel=0.1)
+    (tmp_path / "project" / "workspace" / job.id / "entropy.json").write_text("{}")
+    operations.prolong(job, 2.0)
+    assert not job.isfile("entropy.json")
+    assert "enthalpy" not in job.doc

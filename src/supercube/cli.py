@@ -219,7 +219,7 @@ def _add_phases(commands: Any) -> None:
     phases.add_argument("--attraction", type=float, default=0.0, metavar="E", help="with --pressure: kT (default: 0)")
     phases.add_argument("--roughness", type=float, default=0.02, metavar="R", help="with --pressure (default: 0.02)")
     phases.add_argument(
-        "--box", default="lengths", choices=("isotropic", "lengths", "all"), help="with --pressure: what may change"
+        "--box", default="lengths", metavar="WHAT", help="with --pressure: isotropic, lengths or all may change"
     )
     phases.add_argument("-o", "--output", type=Path, metavar="MAP.png", help="draw the map")
     phases.add_argument("--csv", type=Path, metavar="MAP.csv", help="write the map's table")

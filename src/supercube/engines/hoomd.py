@@ -67,12 +67,17 @@ def load() -> Any:
     return hoomd
 
 
-def check_version(version: str) -> None:
+def version() -> str:
+    """Of the installed HOOMD-blue."""
+    return str(load().version.version)
+
+
+def check_version(found: str) -> None:
     """Refuse a HOOMD-blue that is too old or too new, with one sentence."""
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
     if not OLDEST <= numbers < BEYOND:
         raise EngineError(
-            f"HOOMD-blue is of version {version}; expected 4.8 or newer, below 8 - get one with: {INSTALL['hoomd']}"
+            f"HOOMD-blue is of version {found}; expected 4.8 or newer, below 8 - get one with: {INSTALL['hoomd']}"
         )
 
 
@@ -137,7 +142,7 @@ class HoomdEngine(Engine):
 
     def __init__(self, model: Model, state: State, setup: Setup) -> None:
         self._hoomd = load()
-        self.version = str(self._hoomd.version.version)
+        self.version = version()
         self._device = select_device(self._hoomd, setup.device)
         self._on_gpu = isinstance(self._device, self._hoomd.device.GPU)
         self.device = f"gpu ({self._device.device})" if self._on_gpu else "cpu"

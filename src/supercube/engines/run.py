@@ -18,10 +18,11 @@ from types import FrameType
 from typing import Any
 
 from ..errors import IncompleteError
+from ..files import write_whole
 from ..model.particles import Model
 from ..protocol.schedule import STEP_UNIT, Schedule
 from .base import Engine, Setup, State, choose
-from .checkpoint import Checkpoint, job_lock, read_manifest, write_whole
+from .checkpoint import Checkpoint, job_lock, read_manifest
 from .segments import SegmentWriter
 
 #: Frames of the hold: the labels come from its last ones, which have to tell vibration from hopping.
@@ -161,7 +162,7 @@ def simulate(
         if step >= until and found is not None:
             version, device, settings = record["engine_version"], record["device"], record.get("settings", {})
             return RunResult(step, engine_class.name, version, device, settings, record["wall_seconds"], None)
-        write_whole(folder / "model.json", json.dumps(model.definition(), indent=1).encode())
+        write_whole(folder / "model.json", json.dumps(model.definition(), indent=1).encode(), durable=True)
         setup = Setup(
             schedule.time_step,
             seed,

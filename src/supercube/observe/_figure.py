@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ..files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,11 +27,3 @@ def save_png(figure: Figure, path: str | os.PathLike[str]) -> None:
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=figure.dpi)
     write_whole(path, buffer.getvalue())
-
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file through a temporary one beside it that is renamed when it is complete."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(content)
-    temporary.replace(path)

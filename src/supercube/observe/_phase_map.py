@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..files import write_whole
 from . import palette
-from ._figure import new_figure, save_png, write_whole
+from ._figure import new_figure, save_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

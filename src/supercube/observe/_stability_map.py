@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from ..crystals.diagram import Diagram
 from ..errors import InputError
+from ..files import write_whole
 from ..model.nanocrystals import Experiment, experiments
 from . import palette
-from ._figure import new_figure, write_whole
+from ._figure import new_figure
 from ._packing_map import DOTS, Bar, experiment_bars
 from ._regions import partition
 

@@ -42,10 +42,6 @@ def drying_time(phi_start: float, phi_end: float, peclet: float, diffusion: floa
     return (1.0 - phi_start / phi_end) * FILM_HEIGHT**2 / (peclet * diffusion)
 
 
-#: What a barostat may change: the volume; the three lengths of the box; lengths and tilts.
-FREEDOMS = ("isotropic", "lengths", "all")
-
-
 @dataclass(frozen=True)
 class Barostat:
     """Pressure at every absolute step, and what it may change.
@@ -54,7 +50,7 @@ class Barostat:
         start, end: pressures before and after the ramp, kT/e^3.
         first: absolute step at which the ramp begins.
         steps: length of the ramp; 0 = none, and ``start`` is not used.
-        freedom: one of ``FREEDOMS``.
+        freedom: a name in ``configuration.BOX_FREEDOMS``.
     """
 
     start: float
@@ -149,7 +145,7 @@ def pressure_schedule(
         body_volume: nominal volume of all bodies, e^3: no box becomes smaller than that.
         initial_pressure: during the equilibration and at the start of the ramp, kT/e^3.
         pressure: at its end and during the hold.
-        freedom: one of ``FREEDOMS``.
+        freedom: a name in ``configuration.BOX_FREEDOMS``.
         equilibration_time: at the initial pressure, time units.
         ramp_time: from there to the pressure.
         hold_time: at the pressure.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..configuration import read_gsd
 from ..engines.segments import read_trajectory
 from ..errors import InputError
+from ..files import write_whole
 from .entropy import Entropy, Refusal, quasi_harmonic_entropy
 
 ENTROPY = "entropy.json"
@@ -41,9 +42,7 @@ def entropy_of(job: Any) -> Entropy | Refusal:
     except InputError as error:
         return Refusal(str(error))
     name = "refusal" if isinstance(found, Refusal) else "entropy"
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(mark | {name: dataclasses.asdict(found)}, indent=1), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(mark | {name: dataclasses.asdict(found)}, indent=1).encode())
     return found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..crystals.library import STRUCTURES
 from ..errors import FileFormatError, InputError
+from ..files import write_whole
 from .phases import PurePhase, StabilityPoint, Verdict, stability_point
 
 _POINT = ("size_ratio", "ligand_length", "pressure", "attraction", "stoichiometry")
@@ -39,10 +40,7 @@ def save_csv(points: Sequence[StabilityPoint], path: str | os.PathLike[str]) -> 
     writer.writeheader()
     for point in points:
         writer.writerow(_row(point))
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text.getvalue(), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, text.getvalue().encode())
 
 
 def _row(point: StabilityPoint) -> dict[str, str]:

@@ -30,7 +30,7 @@ from ..model.beads import LARGEST_SHIFT
 from ..model.interactions import wca_force
 from ..model.particles import Model, build_model
 from ..statepoint import StatePoint
-from .results import N_ERRORS, Check
+from .results import N_ERRORS, Check, engine_label
 
 if TYPE_CHECKING:
     from .dynamics import Machine
@@ -246,7 +246,7 @@ def pressed_crystals(jobs: Iterable[Any]) -> list[Pressed]:
         values, document = dict(job.cached_statepoint), job.doc()
         crystal = values["initial"] not in ("fluid",) and not values["initial"].startswith("file:")
         if crystal and values["pressure"] > 0 and document.get("structure") and not _melts(values, document):
-            engine = f"{document['engine']} {document['engine_version']}"
+            engine = engine_label(document["engine"], document["engine_version"])
             found[Kind.of(values), engine].append(_point(values, document))
     ordered = sorted(found.items(), key=lambda item: (_ORDER.get(item[0][0].structure, 9), str(item[0])))
     return [Pressed(*key, tuple(sorted(points, key=lambda p: p.pressure))) for key, points in ordered]

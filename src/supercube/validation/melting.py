@@ -20,7 +20,7 @@ from ..engines.segments import read_log
 from ..model.particles import build_model
 from ..model.thermal import thermal_sizes
 from ..statepoint import StatePoint
-from .results import Check
+from .results import Check, engine_label
 
 FloatArray = NDArray[np.float64]
 
@@ -100,7 +100,7 @@ def _branch(job: Any, values: dict[str, Any], document: dict[str, Any], expands:
     smooth = [log["packing_fraction"][np.abs(log["step"] - step) <= period / 2] for step in steps]
     fraction = np.array([rows.mean() if len(rows) else one for rows, one in zip(smooth, nominal, strict=True)])
     pressure = np.array([barostat.pressure(int(step)) for step in steps]) if barostat else np.full(len(steps), math.nan)
-    engine = f"{document['engine']} {document['engine_version']}"
+    engine = engine_label(document["engine"], document["engine_version"])
     return Branch(values["n_cubes"], expands, engine, fraction * thermal, order, pressure)
 
 

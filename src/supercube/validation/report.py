@@ -17,13 +17,13 @@ from typing import Any
 from .. import __version__
 from ..engines.base import INSTALL, present
 from ..errors import InputError
-from .results import N_ERRORS, Check
+from ..files import write_whole
+from .results import ENGINE_NAMES, N_ERRORS, Check
 
 #: Files of the report.
 REPORT, CHECKS_JSON, CHECKS_CSV = "report.md", "checks.json", "checks.csv"
 _COLUMNS = ("what", "engine", "measured", "target", "off by", "allowed", "source of the target", "")
 #: Names of the engines as their authors write them.
-ENGINE_NAMES = {"lammps": "LAMMPS", "hoomd": "HOOMD-blue"}
 
 
 @dataclass(frozen=True)
@@ -112,22 +112,15 @@ def write_report(folder: Path, sections: Sequence[Section], where: Setting) -> P
     folder.mkdir(parents=True, exist_ok=True)
     for section in sections:
         for name, data in section.figures.items():
-            _write(folder / name, data)
+            write_whole(folder / name, data)
     checks = [check for section in sections for check in section.checks]
-    _write(folder / CHECKS_JSON, (json.dumps([record(c) for c in checks], indent=1, allow_nan=False) + "\n").encode())
-    _write(folder / CHECKS_CSV, _csv(checks).encode())
+    write_whole(
+        folder / CHECKS_JSON, (json.dumps([record(c) for c in checks], indent=1, allow_nan=False) + "\n").encode()
+    )
+    write_whole(folder / CHECKS_CSV, _csv(checks).encode())
     # The last one: where it is, the others are those that it tells of.
-    _write(folder / REPORT, report_text(sections, where).encode())
+    write_whole(folder / REPORT, report_text(sections, where).encode())
     return folder / REPORT
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def record(check: Check) -> dict[str, Any]:

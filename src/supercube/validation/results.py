@@ -5,6 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+#: What the engines are called in a report.
+ENGINE_NAMES = {"lammps": "LAMMPS", "hoomd": "HOOMD-blue"}
+
+
+def engine_label(name: str, version: str, device: str = "cpu") -> str:
+    """An engine in a report: its name, its version, and the device if that is not the CPU."""
+    return f"{ENGINE_NAMES.get(name, name)} {version}" + ("" if device == "cpu" else f" on {device}")
+
 
 @dataclass(frozen=True)
 class Check:

@@ -21,8 +21,8 @@ from ..engines.base import choose, present
 from ..errors import InputError, SupercubeError
 from ..statepoint import nearest_key
 from .dynamics import Machine, label
-from .report import ENGINE_NAMES, Section, failure_lines, setting, verdict, write_report
-from .results import Check
+from .report import Section, failure_lines, setting, verdict, write_report
+from .results import ENGINE_NAMES, Check
 
 if TYPE_CHECKING:
     from .crystals import Pressed
