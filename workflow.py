@@ -6,10 +6,16 @@ look only at files and the cached state point, and import no engine, so ``status
 
 from __future__ import annotations
 
+import getpass
+import json
 import multiprocessing
 import os
+import shlex
+import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -20,16 +26,53 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 from flow import FlowProject, aggregator
+from flow.environment import (
+    ComputeEnvironment,
+    DefaultPBSEnvironment,
+    DefaultSlurmEnvironment,
+    StandardEnvironment,
+    template_filter,
+)
+from flow.errors import SubmitError
+from flow.scheduling.base import ClusterJob, JobStatus
+from flow.scheduling.pbs import PBSScheduler
+from flow.scheduling.slurm import SlurmScheduler
 
-from supercube import operations
-from supercube.config import load_config
-from supercube.errors import IncompleteError, SupercubeError
+from supercube import cluster, operations
+from supercube.config import Config, load_config
+from supercube.dataspace import is_ours, open_project, problem_lines, read_data_space
+from supercube.errors import IncompleteError, InputError, SupercubeError
+from supercube.progress import Progress, duration, progress_of
 
 PROJECT = Path(__file__).resolve().parent / "project"
+#: What ``submit`` submits if no -o says otherwise: nothing that needs a GPU waits with what does not.
+SUBMITTED = ("simulate", "analyse")
+#: What happened to jobs in this call, in all its processes: a file whose lines are "failed ID" or "stopped ID".
+_REPORT = "SUPERCUBE_REPORT"
 
 
 class Supercube(FlowProject):
     """Build, equilibrate, dry, classify and draw every job of the data space."""
+
+    def submit(
+        self,
+        bundle_size: int = 1,
+        jobs: Any = None,
+        names: Any = None,
+        num: int | None = None,
+        parallel: bool = False,
+        **options: Any,
+    ) -> None:
+        """As signac-flow's, but by default the groups ``SUBMITTED``, each in bundles and submissions of its own.
+
+        ``num`` limits each of them. Simulations that share a GPU (config.yaml) are bundled by themselves.
+        """
+        shared = load_config(PROJECT / "config.yaml").cluster.simulation.jobs_per_gpu
+        for chosen in [[name] for name in SUBMITTED] if names is None else [names]:
+            bundle = (bundle_size, parallel)
+            if shared > 1 and bundle == (1, False) and chosen == ["simulate"]:
+                bundle = (shared, True)
+            super().submit(bundle[0], jobs, chosen, num, bundle[1], **options)
 
 
 def done(marker: str) -> Any:
@@ -40,6 +83,20 @@ def done(marker: str) -> Any:
 
     condition.__name__ = "has_" + Path(marker).stem
     return condition
+
+
+def ours(job: Any) -> bool:
+    """Whether the job is of this package; others in the workspace are left alone."""
+    try:
+        return is_ours(job.cached_statepoint)
+    except Exception:  # whatever is wrong with its state point, the other jobs go on
+        return False
+
+
+# What goes to the cluster in one submission: `submit -o simulate`, `-o analyse`, or `-o all` for a job's whole way.
+simulate = Supercube.make_group(name="simulate")
+analyse = Supercube.make_group(name="analyse")
+everything = Supercube.make_group(name="all")
 
 
 initialised = done(operations.INITIAL)
@@ -59,6 +116,13 @@ for _condition in (initialised, equilibrated, evaporated, classified, rendered):
     Supercube.label(_condition)
 
 
+def _report(outcome: str, job: Any) -> None:
+    # One write to a file opened for appending is whole, whichever process of a parallel run does it.
+    if _REPORT in os.environ:
+        with open(os.environ[_REPORT], "a", encoding="ascii") as report:
+            report.write(f"{outcome} {job.id}\n")
+
+
 def _attempt(function: Any, job: Any) -> None:
     # One broken job must not stop the others: its sentence goes to the document and to stderr, and main() counts it.
     try:
@@ -66,6 +130,7 @@ def _attempt(function: Any, job: Any) -> None:
             function(job)
     except IncompleteError as stop:
         print(f"{job.id[:8]}: {stop}", file=sys.stderr)
+        _report("stopped", job)
         if stop.by_signal:
             parent = multiprocessing.parent_process()
             if parent is not None and parent.pid is not None:
@@ -73,8 +138,12 @@ def _attempt(function: Any, job: Any) -> None:
             raise SystemExit(stop.exit_code) from None
     except SupercubeError as error:
         print(f"{job.id[:8]}: {error}", file=sys.stderr)
+        _report("failed", job)
 
 
+@everything
+@simulate
+@Supercube.pre(ours)
 @Supercube.post(initialised)
 @Supercube.operation
 def build(job: Any) -> None:
@@ -82,6 +151,8 @@ def build(job: Any) -> None:
     _attempt(operations.build, job)
 
 
+@everything
+@simulate
 @Supercube.pre(initialised)
 @Supercube.post(equilibrated)
 @Supercube.operation
@@ -90,6 +161,8 @@ def equilibrate(job: Any) -> None:
     _attempt(operations.equilibrate, job)
 
 
+@everything
+@simulate
 @Supercube.pre(equilibrated)
 @Supercube.post(evaporated)
 @Supercube.operation
@@ -98,6 +171,8 @@ def evaporate(job: Any) -> None:
     _attempt(operations.evaporate, job)
 
 
+@everything
+@analyse
 @Supercube.pre(evaporated)
 @Supercube.post(classified)
 @Supercube.operation
@@ -106,6 +181,8 @@ def classify(job: Any) -> None:
     _attempt(operations.classify, job)
 
 
+@everything
+@analyse
 @Supercube.pre(classified)
 @Supercube.post(rendered)
 @Supercube.operation
@@ -136,11 +213,11 @@ def _map_is_newer(*jobs: Any) -> bool:
 @Supercube.operation(aggregator=aggregator())
 def phase_map(*jobs: Any) -> None:
     """phase_map.png and phase_map.csv over the whole data space."""
-    operations.phase_map(PROJECT, jobs)
+    _say_problems(operations.phase_map(PROJECT))
 
 
 def _crystals_pressed(*jobs: Any) -> bool:
-    pressed = (job for job in jobs if job.cached_statepoint["pressure"] > 0)
+    pressed = (job for job in jobs if ours(job) and job.cached_statepoint.get("pressure", 0) > 0)
     return any(job.cached_statepoint["initial"] != "fluid" and classified(job) for job in pressed)
 
 
@@ -154,9 +231,156 @@ def _stability_is_newer(*jobs: Any) -> bool:
 def stability_map(*jobs: Any) -> None:
     """stability_map.png and stability_map.csv: which crystal has the least Gibbs free energy."""
     try:
-        operations.stability_map(PROJECT, jobs)
+        _say_problems(operations.stability_map(PROJECT))
     except SupercubeError as error:  # no reason to stop the jobs
         print(f"stability_map: {error}", file=sys.stderr)
+
+
+def _say_problems(problems: dict[str, str]) -> None:
+    for line in problem_lines(problems):
+        print(line, file=sys.stderr)
+
+
+# --- schedulers -------------------------------------------------------------------------------------------------------
+
+
+class _Asking:
+    """What our schedulers share: asked once in a call, and a sentence where they do not answer."""
+
+    command = "squeue"
+    #: Whether to go on without an answer: what is in the queue must be known before more is submitted.
+    optional = False
+    _answer: list[ClusterJob] | None = None
+
+    def jobs(self) -> list[ClusterJob]:
+        """Cluster jobs of this user, empty if the scheduler does not answer and need not."""
+        if self._answer is None:
+            try:
+                type(self)._answer = self._ask()
+            except (OSError, ValueError, RuntimeError, subprocess.CalledProcessError) as error:
+                sentence = f"{self.command} does not answer ({error}); is this the cluster's login node?"
+                if not self.optional:
+                    raise InputError(sentence) from error
+                print(f"{sentence} What is in the queue is not known.", file=sys.stderr)
+                type(self)._answer = []
+        return self._answer or []
+
+    def _ask(self) -> list[ClusterJob]:
+        raise NotImplementedError
+
+
+class _Slurm(_Asking, SlurmScheduler):
+    def _ask(self) -> list[ClusterJob]:
+        return list(SlurmScheduler.jobs(self))
+
+
+class _PBS(_Asking, PBSScheduler):
+    command = "qstat"
+
+    def _ask(self) -> list[ClusterJob]:
+        # signac-flow reads the XML of Torque; PBS Professional and OpenPBS write JSON.
+        answer = subprocess.run(["qstat", "-f", "-F", "json"], stdout=subprocess.PIPE, check=True).stdout
+        states = {"R": JobStatus.active, "E": JobStatus.active, "H": JobStatus.held, "F": JobStatus.inactive}
+        user = getpass.getuser()
+        found = json.loads(answer or "{}").get("Jobs", {}).values()
+        mine = (job for job in found if str(job["Job_Owner"]).split("@")[0] == user)
+        return [ClusterJob(job["Job_Name"], states.get(job["job_state"], JobStatus.queued)) for job in mine]
+
+
+class _Cluster:
+    """Our templates instead of signac-flow's, filled from config.yaml."""
+
+    JOB_ID_SEPARATOR = "-"  # no scheduler's log files like a slash in a name
+
+    @template_filter
+    def request(cls, commands: list[Any], parallel: bool = False) -> cluster.Request:  # noqa: N805
+        """What a script of these commands asks for."""
+        kinds: list[cluster.Kind] = ["analysis" if _is_analysis(one.name) else "simulation" for one in commands]
+        return cluster.request(load_config(PROJECT / "config.yaml"), kinds, parallel=parallel)
+
+    @classmethod
+    def submit(cls, script: str, *arguments: Any, **options: Any) -> Any:
+        """Hand a script over; its output goes to ``project/logs``."""
+        (PROJECT / "logs").mkdir(exist_ok=True)
+        return super().submit(script, *arguments, **options)  # type: ignore[misc]
+
+
+class SlurmCluster(_Cluster, DefaultSlurmEnvironment):
+    """SLURM, with ``templates/supercube-slurm.sh``."""
+
+    scheduler_type = _Slurm
+    template = "supercube-slurm.sh"
+
+
+class PBSCluster(_Cluster, DefaultPBSEnvironment):
+    """PBS Professional or OpenPBS, with ``templates/supercube-pbs.sh``."""
+
+    scheduler_type = _PBS
+    template = "supercube-pbs.sh"
+
+
+# config.yaml chooses the scheduler; signac-flow's guess from host names shall not meet these two.
+for _name in (SlurmCluster.__name__, PBSCluster.__name__):
+    del ComputeEnvironment.registry[_name]
+
+
+def _is_analysis(name: str) -> bool:
+    return name in ("analyse", "classify", "scatter", "render", "phase_map", "stability_map")
+
+
+def _environment(config: Config, arguments: list[str]) -> Any:
+    """The scheduler that this call talks to; on a machine without one only ``submit`` needs it."""
+    submits = "submit" in arguments
+    pretends = not submits or "--pretend" in arguments or {"-h", "--help"} & set(arguments)
+    _Asking.optional = bool(pretends)
+    try:
+        chosen = cluster.scheduler_of(config)
+    except InputError:
+        if submits:
+            raise
+        return StandardEnvironment
+    if pretends and not shutil.which(_PBS.command if chosen == "pbs" else _Slurm.command):
+        # There is no queue to ask, and nothing to warn of.
+        _Asking._answer = []
+    return PBSCluster if chosen == "pbs" else SlurmCluster
+
+
+# --- progress ---------------------------------------------------------------------------------------------------------
+
+
+def _print_progress(project: Any, most: int = 20) -> None:
+    """How far each begun job and the whole campaign are; problems go to stderr."""
+    space = read_data_space(project)
+    progress = progress_of(space)
+    counts = ", ".join(f"{number} {stage}" for stage, number in progress.counts.items() if number)
+    print(f"\nProgress: {100 * progress.done:.1f} % of {progress.total} jobs ({counts or 'none'})")
+    by_id = {job.id: job for job in space.jobs}
+    for job in progress.begun[:most]:
+        pace = "-" if job.rate is None else f"{job.rate:.0f} steps/s"
+        left = "" if job.seconds_left is None else f"{duration(job.seconds_left)} left"
+        words = operations.describe_leniently(by_id[job.id].state_point)
+        print(f"  {job.id[:8]}  {100 * job.done:3.0f} %  {job.stage:8s} {pace:>14s}  {left:14s} {words}")
+    if len(progress.begun) > most:
+        print(f"  ... and {len(progress.begun) - most} more")
+    print(_expectation(progress))
+    _say_problems(space.problems)
+
+
+def _expectation(progress: Progress) -> str:
+    if not progress.counts["waiting"] and not progress.begun:
+        return "All jobs are simulated." if progress.total else "There are no jobs."
+    if progress.work_left is None or progress.typical is None or progress.spread is None:
+        return "Expected completion: not known, since nothing was measured yet; see: supercube estimate"
+    shortest, longest = progress.spread
+    took = f"a job takes {duration(progress.typical)} ({duration(shortest)} to {duration(longest)})"
+    work = f"{duration(progress.work_left)} of simulation left, one job after the other; {took}"
+    if progress.seconds_left is None:
+        return f"Expected completion: nothing is running; {work}"
+    end = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() + progress.seconds_left))
+    return f"Expected completion: {end} with {progress.counts['running']} at a time; {work}"
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
 
 
 def _exit_incomplete(_number: int, _frame: Any) -> None:
@@ -189,32 +413,60 @@ def main() -> int:
     """Run signac-flow's command line on the project beside this file.
 
     Returns:
-        int: 0; 1 if an operation of this call failed; 2 if there is no data space yet or config.yaml is wrong. A run
-        that was stopped by a signal and can be continued leaves with 75.
+        int: 0; 1 if an operation of this call failed, or the scheduler refused a submission; 2 if there is no data
+        space yet or config.yaml is wrong. A run that was stopped (by a signal or its walltime) and can be continued
+        leaves with 75.
     """
-    if not (PROJECT / ".signac").exists():
-        print("project/ holds no data space yet; fill it first: python init.py demo", file=sys.stderr)
-        return 2
+    began = time.time()
     try:
-        load_config(PROJECT / "config.yaml")  # a mistake there is said once, not by every job
+        config = load_config(PROJECT / "config.yaml")  # a mistake there is said once, not by every job
+        open_project(PROJECT)
+        end = cluster.deadline(config, began)
+        environment = _environment(config, sys.argv[1:])
     except SupercubeError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    if end is not None:
+        os.environ[cluster.DEADLINE] = f"{end:.0f}"
     signal.signal(signal.SIGTERM, _exit_incomplete)
     signal.signal(signal.SIGUSR1, _exit_incomplete)
     _workers_start_with_default_signals()
-    began = time.time()
-    project = Supercube.get_project(path=str(PROJECT))
+    executable = config.cluster.python or shlex.quote(sys.executable)
+    project = Supercube.get_project(
+        path=str(PROJECT),
+        environment=environment,
+        entrypoint={"executable": executable, "path": shlex.quote(str(Path(__file__).resolve()))},
+    )
+    if sys.argv[1:2] == ["status"] and not sys.stderr.isatty():
+        sys.argv.append("--hide-progress")  # bars of carriage returns are no use in a file
+    with tempfile.NamedTemporaryFile(prefix="supercube-report-") as report:
+        os.environ[_REPORT] = report.name
+        code = _main_of(project)
+        outcomes = Path(report.name).read_text(encoding="ascii").splitlines()
+    failed = {line for line in outcomes if line.startswith("failed")}
+    if failed:
+        print(f"{len(failed)} job(s) failed; the reason is in doc.error of each.", file=sys.stderr)
+    if code or failed:
+        return code or 1
+    return IncompleteError.exit_code if outcomes else 0
+
+
+def _main_of(project: Any) -> int:
+    """signac-flow's own main, with its refusals as sentences; 0, 1 or 2."""
     try:
         project.main()
+        if sys.argv[1:2] == ["status"] and "--json" not in sys.argv:
+            _print_progress(project)
     except LookupError as error:  # signac's answer to an unknown job id
         print(f"no such job ({error}); expected ids as in: supercube table", file=sys.stderr)
         return 2
-    markers = (PROJECT / "workspace").glob(f"*/{operations.FAILED}")
-    failures = [path for path in markers if path.stat().st_mtime >= began]
-    if failures:
-        print(f"{len(failures)} job(s) failed; the reason is in doc.error of each.", file=sys.stderr)
-    return 1 if failures else 0
+    except SubmitError as error:
+        print(f"the scheduler refused the submission: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except SupercubeError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":

@@ -11,12 +11,44 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from .errors import InputError
 from .statepoint import NotNegative, Positive, StrictModel
 
 Whole = Annotated[int, Field(ge=1)]
+
+
+#: One line: of the script's head, or of the shell. A line break would smuggle in a second one.
+Line = Annotated[str, Field(min_length=1, pattern=r"^[^\n]+$")]
+
+
+class Nodes(StrictModel):
+    """What one kind of submission asks of the scheduler."""
+
+    partition: Line | None = None
+    walltime_hours: Positive = 1.0
+    memory_gb: Positive | None = None
+    options: list[Line] = Field(default_factory=list)
+
+
+class SimulationNodes(Nodes):
+    """The same for ``build``, ``equilibrate`` and ``evaporate``."""
+
+    walltime_hours: Positive = 12.0
+    gpus: Annotated[int, Field(ge=0, le=1)] = 0
+    jobs_per_gpu: Whole = 1
+
+
+class Cluster(StrictModel):
+    """How ``python workflow.py submit`` asks for nodes."""
+
+    scheduler: Literal["auto", "slurm", "pbs"] = "auto"
+    account: Line | None = None
+    simulation: SimulationNodes = SimulationNodes()
+    analysis: Nodes = Nodes()
+    setup: list[Line] = Field(default_factory=list)
+    python: Line | None = None
 
 
 class Config(StrictModel):
@@ -30,12 +62,46 @@ class Config(StrictModel):
     checkpoint_seconds: Positive = 60.0
     walltime_minutes: Positive | None = None
     walltime_margin_minutes: NotNegative = 2.0
+    cluster: Cluster = Cluster()
+
+    @field_validator("cluster", mode="before")
+    @classmethod
+    def _empty_section(cls, value: object) -> object:
+        # A section whose lines are all commented out reads as None, which is what its author means by empty.
+        return {} if value is None else value
+
+    @model_validator(mode="after")
+    def _check_gpus(self) -> Self:
+        nodes = self.cluster.simulation
+        if nodes.gpus and (self.engine == "lammps" or self.device == "cpu"):
+            found = "engine is lammps" if self.engine == "lammps" else "device is cpu"
+            raise ValueError(
+                f"cluster.simulation.gpus is {nodes.gpus}, but {found}, which would leave it idle; expected gpus: 0, "
+                "or engine: hoomd and device: gpu."
+            )
+        if nodes.jobs_per_gpu > 1 and not nodes.gpus:
+            raise ValueError(
+                f"cluster.simulation.jobs_per_gpu is {nodes.jobs_per_gpu}, but gpus is 0; expected gpus: 1, or "
+                "jobs_per_gpu: 1."
+            )
+        if nodes.gpus and self.ranks > 1:
+            raise ValueError(
+                f"ranks is {self.ranks} and cluster.simulation.gpus {nodes.gpus}; expected ranks: 1, for one job uses "
+                "one GPU or the ranks of a machine."
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_walltime(self) -> Self:
         if self.walltime_minutes is not None and self.walltime_minutes <= self.walltime_margin_minutes:
             raise ValueError(
                 f"walltime_minutes is {self.walltime_minutes:g}, which the walltime_margin_minutes of "
+                f"{self.walltime_margin_minutes:g} uses up; expected more."
+            )
+        hours = self.cluster.simulation.walltime_hours
+        if 60.0 * hours <= self.walltime_margin_minutes:
+            raise ValueError(
+                f"cluster.simulation.walltime_hours is {hours:g}, which the walltime_margin_minutes of "
                 f"{self.walltime_margin_minutes:g} uses up; expected more."
             )
         return self

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .cluster import seconds_left
 from .config import Config, load_config
 from .configuration import Configuration, in_mean_box, read_gsd, write_gsd
+from .dataspace import JobRecord, open_project, read_data_space, read_document
 from .errors import FileFormatError, IncompleteError, InputError, LockedError, SupercubeError
 from .files import write_whole
 from .model.particles import Model, build_model
@@ -32,6 +34,9 @@ EQUILIBRATED = "checkpoint/equilibrated"
 EVAPORATED = "checkpoint/evaporated"
 ORDER = "order.npz"
 PICTURE = "structure.png"
+SCATTERED = "scattering.png"
+#: Curves and reflections, beside their picture.
+SCATTERING = "scattering.npz"
 #: Left by a failed operation beside ``doc.error``, so that ``status`` need not open documents.
 FAILED = "failed"
 
@@ -144,6 +149,11 @@ def recording_errors(job: Any) -> Iterator[None]:
     An incomplete run is no failure, for it continues next time; nor is a job that another process runs.
     """
     try:
+        read_document(Path(job.path))  # a damaged one can hold neither result nor error
+    except InputError:
+        Path(job.fn(FAILED)).touch()
+        raise
+    try:
         yield
     except (IncompleteError, LockedError):
         raise
@@ -163,7 +173,7 @@ def _forget_results(job: Any) -> None:
     # Markers before results, so that a crash in between never leaves a job that looks finished and has no answer.
     from .stability.hold import ENTROPY
 
-    for marker in (PICTURE, ORDER, ENTROPY):
+    for marker in (PICTURE, SCATTERED, ORDER, SCATTERING, ENTROPY):
         Path(job.fn(marker)).unlink(missing_ok=True)
     for key in RESULT_KEYS:
         job.doc.pop(key, None)
@@ -228,9 +238,15 @@ def _simulate(job: Any, config: Config | None, *, stage: str) -> None:
 
 
 def _walltime_seconds(config: Config) -> float | None:
-    if config.walltime_minutes is None:
-        return None
-    return 60.0 * (config.walltime_minutes - config.walltime_margin_minutes)
+    """Seconds that a simulation may take.
+
+    Raises:
+        IncompleteError: none are left.
+    """
+    left = seconds_left(config)
+    if left is not None and left < 0:
+        raise IncompleteError("stopped by the walltime before it ran; run again to continue.")
+    return left
 
 
 def classify(job: Any) -> None:
@@ -327,6 +343,23 @@ def _mean(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
     return float(values.mean()) if len(values) else None, max(errors, default=None)
 
 
+def scatter(job: Any) -> None:
+    """Write ``scattering.npz`` and, last, ``scattering.png``: of the frames that were classified, equal contrasts."""
+    from .engines.segments import read_trajectory
+    from .observe import plot_scattering
+    from .observe.scattering import scatter as scatter_frames
+    from .scattering import Request, packed, sizes_of
+
+    state_point, document = state_point_of(job), job.doc()
+    schedule = schedule_of(job, build_model(state_point), read_gsd(job.fn(INITIAL)))
+    held = [frame for frame in read_trajectory(Path(job.path)) if frame.step >= schedule.end_of_drying]
+    frames = in_mean_box(held)[-CLASSIFIED_FRAMES:]
+    request = Request() if state_point.n_cubes else Request(ligand_length=state_point.ligand_length)
+    found = scatter_frames(frames, document, sizes_of(frames[-1], request).cores)
+    write_whole(job.fn(SCATTERING), packed(found))
+    plot_scattering(found, job.fn(SCATTERED), title=describe(state_point))
+
+
 def render(job: Any) -> None:
     """Draw ``order.png`` and, last, ``structure.png``."""
     from .engines.segments import read_trajectory
@@ -355,13 +388,25 @@ def describe(state_point: StatePoint) -> str:
     return f"{' + '.join(parts)}, {', '.join(sizes)}, {driven}, from {start}"
 
 
-def rows(jobs: Iterable[Any]) -> list[dict[str, Any]]:
+#: What jobs of before a key was added mean by its absence.
+_DEFAULTS = {name: field.default for name, field in StatePoint.model_fields.items() if not field.is_required()}
+
+
+def describe_leniently(state_point: Mapping[str, Any]) -> str:
+    """As :func:`describe`, for the recorded state point of any job, however old."""
+    try:
+        return describe(StatePoint.parse({**_DEFAULTS, **state_point}, "job"))
+    except InputError:
+        return ", ".join(f"{key} {value}" for key, value in state_point.items())
+
+
+def rows(jobs: Iterable[JobRecord]) -> list[dict[str, Any]]:
     """One row a job: its state point, what was found, and how fast; None where there is no result yet."""
     keys = ("structure", "structure_fraction", "cubatic_order", "packing_fraction", "steps_per_second", "error")
     table = []
     for job in jobs:
-        document = job.doc()
-        row = {"job": job.id, **dict(job.cached_statepoint)}
+        document = job.document
+        row = {"job": job.id, **_DEFAULTS, **job.state_point}
         row |= {key: document.get(key) for key in keys}
         row |= {key: (document.get("model") or {}).get(key) for key in ("beads",)}
         row["thermal_packing_fraction"] = (document.get("thermal") or {}).get("packing_fraction")
@@ -372,22 +417,41 @@ def rows(jobs: Iterable[Any]) -> list[dict[str, Any]]:
     )
 
 
-def phase_map(project_path: Path, jobs: Iterable[Any]) -> None:
-    """Write ``phase_map.csv`` and ``phase_map.png`` over all jobs that have a result."""
+def phase_map(project: Any) -> dict[str, str]:
+    """Write ``phase_map.csv`` and ``phase_map.png`` over all jobs of a data space that have a result.
+
+    Args:
+        project: the signac project, or its root.
+
+    Returns:
+        dict[str, str]: a sentence for each job that cannot be read.
+    """
     from .observe import plot_phase_map, write_phase_map_csv
 
-    finished = [row for row in rows(jobs) if row["structure"] is not None]
-    if not finished:
-        return
-    write_phase_map_csv(finished, project_path / "phase_map.csv")
-    plot_phase_map(finished, project_path / "phase_map.png")
+    space = read_data_space(project)
+    space = dataclasses.replace(space, jobs=tuple(job for job in space.jobs if job.has(ORDER))).with_documents()
+    finished = [row for row in rows(space.jobs) if row["structure"] is not None]
+    if finished:
+        write_phase_map_csv(finished, space.path / "phase_map.csv")
+        plot_phase_map(finished, space.path / "phase_map.png")
+    return space.problems
 
 
-def stability_map(project_path: Path, jobs: Iterable[Any]) -> None:
-    """Write ``stability_map.csv`` and ``stability_map.png`` over the jobs at pressure that have a result."""
+def stability_map(project: Any) -> dict[str, str]:
+    """Write ``stability_map.csv`` and ``stability_map.png`` over the jobs at pressure that have a result.
+
+    Args:
+        project: the signac project, or its root.
+
+    Returns:
+        dict[str, str]: a sentence for each job that cannot be read.
+    """
     from .stability import stability_map as compare
 
-    compare(jobs, project_path)
+    project = open_project(project)
+    space = read_data_space(project).with_documents()
+    compare([project.open_job(id=job.id) for job in space.jobs], space.path)
+    return space.problems
 
 
 def prolong(job: Any, hold_time: float) -> None:
@@ -471,6 +535,7 @@ def run_all(job: Any, config: Config | None = None) -> None:
         (EQUILIBRATED, lambda j: equilibrate(j, config)),
         (EVAPORATED, lambda j: evaporate(j, config)),
         (ORDER, classify),
+        (SCATTERED, scatter),
         (PICTURE, render),
     )
     with recording_errors(job):

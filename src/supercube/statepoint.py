@@ -93,11 +93,16 @@ def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     # A misspelt key is also a missing key; the spelling is the thing to tell.
     order = {"extra_forbidden": 0, "missing": 2}
     problem = min(error.errors(include_url=False), key=lambda item: order.get(item["type"], 1))
-    key = str(problem["loc"][0]) if problem["loc"] else ""
+    names = [str(part) for part in problem["loc"]]
+    key = ".".join(names)
+    for name in names[:-1]:  # into the section that holds the key
+        section = model.model_fields[name].annotation if name in model.model_fields else None
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            model = section
     if problem["type"] == "extra_forbidden":
-        return f"{key} is not a known key; {nearest_key(key, model.model_fields)}"
+        return f"{key} is not a known key; {nearest_key(names[-1], model.model_fields)}"
     if problem["type"] == "missing":
-        return f"{key} is missing: {model.model_fields[key].description}."
+        return f"{key} is missing: {model.model_fields[names[-1]].description}."
     context = problem.get("ctx", {})
     if problem["type"] == "value_error":
         return str(context["error"])

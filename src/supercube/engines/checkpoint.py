@@ -31,6 +31,11 @@ from .base import State
 
 _SLOTS = ("a.npz", "b.npz")
 _MANIFEST = "manifest.json"
+#: The lock of a job, in its folder.
+LOCK = "lock.json"
+#: Seconds without a sign of life after which a lock of another host is taken over: many checkpoints, and more than the
+#: longest chunk of any run that is worth its electricity.
+FORSAKEN = 4 * 3600.0
 #: Prefix of the arrays that only the engine which wrote them reads.
 _PRIVATE = "private_"
 
@@ -166,13 +171,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def job_lock(folder: Path) -> Iterator[None]:
     """Hold the job for this process: a file with host and pid.
 
-    A lock of this host whose process is gone is stale and taken over; a lock of another host is never judged from
-    here.
+    A lock of this host whose process is gone is stale and taken over. A process of another host cannot be asked, so its
+    lock is stale once it has not been refreshed (as every checkpoint does) for ``FORSAKEN`` seconds: nodes die.
 
     Raises:
         LockedError: another process holds the job.
     """
-    path = folder / "lock.json"
+    path = folder / LOCK
     host, pid = socket.gethostname(), os.getpid()
     # A hard link appears whole or not at all, so nobody ever reads a lock without its content.
     mine = folder / f"lock.json.{host}.{pid}"
@@ -183,7 +188,7 @@ def job_lock(folder: Path) -> Iterator[None]:
                 os.link(mine, path)
                 break
             except FileExistsError:
-                _remove_if_stale(path, host, pid)
+                _remove_if_stale(path, host, pid, mine)
         else:
             raise LockedError(f"{folder} was locked by another process just now; try again.")
     finally:
@@ -194,9 +199,17 @@ def job_lock(folder: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def _remove_if_stale(path: Path, host: str, me: int) -> None:
+def refresh_lock(folder: Path) -> None:
+    """Show other hosts that the process which holds the job is alive."""
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(folder / LOCK)
+
+
+def _remove_if_stale(path: Path, host: str, me: int, mine: Path) -> None:
     try:
         text = path.read_text()
+        # Both times are the file server's, so clocks that differ between hosts do not matter.
+        silent = mine.stat().st_mtime - path.stat().st_mtime
     except FileNotFoundError:
         return
     try:
@@ -204,7 +217,8 @@ def _remove_if_stale(path: Path, host: str, me: int) -> None:
         pid = int(holder["pid"])
     except (ValueError, KeyError, TypeError):
         holder, pid = {"host": host}, -1  # damaged: no process ever leaves it so
-    if holder.get("host") == host and not (pid > 0 and _is_alive(pid)):
+    ours = holder.get("host") == host
+    if not (pid > 0 and _is_alive(pid)) if ours else silent > FORSAKEN:
         # Two processes may both have read the stale lock; renaming it away succeeds for one, and what it took away
         # is given back if the other was faster and had put its own there.
         taken = path.with_name(f"lock.json.stale.{me}")
@@ -216,8 +230,8 @@ def _remove_if_stale(path: Path, host: str, me: int) -> None:
             taken.unlink()
         return
     raise LockedError(
-        f"{path.parent} is being run by process {pid} on {holder.get('host')}; wait for it, or delete {path} if that "
-        f"process is gone."
+        f"{path.parent} is being run by process {pid} on {holder.get('host')}, last seen {silent / 60:.0f} minutes "
+        f"ago; wait for it, or delete {path} if that process is gone."
     )
 
 

@@ -22,7 +22,7 @@ from ..files import write_whole
 from ..model.particles import Model
 from ..protocol.schedule import STEP_UNIT, Schedule
 from .base import Engine, Setup, State, choose
-from .checkpoint import Checkpoint, job_lock, read_manifest
+from .checkpoint import Checkpoint, job_lock, read_manifest, refresh_lock
 from .segments import SegmentWriter
 
 #: Frames of the hold: the labels come from its last ones, which have to tell vibration from hopping.
@@ -40,7 +40,7 @@ class RunOptions:
         log_period: steps between log rows; also the length of a chunk.
         frames: trajectory frames over the whole schedule; the hold alone gets at least ``HOLD_FRAMES``.
         checkpoint_seconds: wall-clock time between checkpoints.
-        walltime_seconds: stop, checkpointed, after this long (None: never).
+        walltime_seconds: stop, checkpointed, before this long has passed since the call (None: never).
         progress: ``bar`` (one updating line), ``lines`` (a line every ten seconds) or ``off``.
         label: name of the job in the progress display.
     """
@@ -78,8 +78,9 @@ class _Stop:
     deadline: float = float("inf")
     _previous: dict[int, Any] = field(default_factory=dict)
 
-    def due(self) -> str:
-        if not self.reason and time.monotonic() > self.deadline:
+    def due(self, ahead: float = 0.0) -> str:
+        # What takes as long as the longest chunk so far must not be begun if it would end past the deadline.
+        if not self.reason and time.monotonic() + ahead > self.deadline:
             self.reason = "the walltime"
         return self.reason
 
@@ -152,6 +153,8 @@ def simulate(
         },
     )
     stop = _Stop()
+    if options.walltime_seconds is not None:  # building and tuning the engine count
+        stop.deadline = time.monotonic() + options.walltime_seconds
     # Listening begins before the lock is taken: a signal while the engine is being built must leave no lock behind.
     with stop.listening(), job_lock(folder):
         engine_class.check(model, start.configuration, min(schedule.volume_start, schedule.volume_end))
@@ -194,7 +197,7 @@ class _Run:
         self.schedule, self.engine, self.checkpoint, self.options = schedule, engine, checkpoint, options
         self.wall_before = float(record["wall_seconds"])
         self.segments: list[dict[str, Any]] = list(record.get("segments", []))
-        self.writer = SegmentWriter(folder)
+        self.folder, self.writer = folder, SegmentWriter(folder)
         configuration = engine.state().configuration
         self.body_volume = model.volume_of({b.name: configuration.count(b.name) for b in model.bodies})
         self.step = self.first_step = configuration.step
@@ -209,20 +212,24 @@ class _Run:
     def to(self, until: int, stop: _Stop) -> RunResult:
         """Run, and return what was done; the files are closed and checkpointed whatever happens but a crash."""
         began = time.monotonic()
-        if self.options.walltime_seconds is not None:
-            stop.deadline = began + self.options.walltime_seconds
-        last_checkpoint = began
+        last_checkpoint, longest = began, 0.0
         try:
             with _progress(self.options, self.step, until) as report:
                 self._record(frame=True)
                 if self.step >= until:  # a stage of no steps still leaves a checkpoint
                     self._save(0.0)
                 while self.step < until:
+                    chunk_began = time.monotonic()
                     frame = self._advance(until)
                     report(self.step, self.schedule.stage(self.step - 1))
                     self._record(frame=frame or self.step == until)
                     now = time.monotonic()
-                    if self.step == until or stop.due() or now - last_checkpoint > self.options.checkpoint_seconds:
+                    longest = max(longest, now - chunk_began)
+                    if (
+                        self.step == until
+                        or stop.due(longest)
+                        or now - last_checkpoint > self.options.checkpoint_seconds
+                    ):
                         self._save(now - began)
                         last_checkpoint = now
                     if stop.by_signal or (stop.reason and self.step < until):
@@ -259,6 +266,7 @@ class _Run:
             "segments": [*self.segments, self.writer.sync()],
         }
         self.checkpoint.save(self.engine.state(), record)
+        refresh_lock(self.folder)
 
     def _result(self, elapsed: float) -> RunResult:
         rate = (self.step - self.first_step) / elapsed if elapsed > 0 else None

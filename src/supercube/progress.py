@@ -1,0 +1,185 @@
+"""How far a campaign is, and when it will be done at the rates that were measured.
+
+Done = the mean over jobs of the share of their steps; an unfinished job needs ``(total_steps - step) / rate`` more,
+with the rate between its last two checkpoints, and one that has not begun as long as the others took (median). Only the
+manifests of jobs that have begun are opened, and of finished ones no more than a sample.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .dataspace import DataSpace, JobRecord
+from .engines.checkpoint import LOCK, read_manifest
+from .errors import SupercubeError
+
+Stage = Literal["waiting", "running", "stopped", "simulated", "finished", "failed"]
+#: In the order in which a job goes through them; then what went wrong.
+STAGES: tuple[Stage, ...] = ("waiting", "running", "stopped", "simulated", "finished", "failed")
+#: A job whose lock has not been refreshed for so long (seconds) is not called running; checkpoints refresh it.
+SILENT = 1800.0
+#: Finished jobs that are asked how long they took.
+SAMPLE = 50
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """One job.
+
+    Attributes:
+        id: of the job.
+        stage: waiting (nothing simulated), running, stopped (checkpointed, to be continued), simulated (all but the
+            analysis), finished, failed.
+        done: share of its steps.
+        rate: steps per second between its last two checkpoints, None if it has none.
+        seconds_left: of its simulation, None if there is no rate.
+    """
+
+    id: str
+    stage: Stage
+    done: float
+    rate: float | None = None
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A campaign.
+
+    Attributes:
+        counts: jobs by stage.
+        done: share of all jobs' steps, each job counting alike.
+        begun: jobs that are running or stopped.
+        typical: seconds that a job takes (median), None if nothing was measured.
+        spread: smallest and largest of those seconds.
+        seconds_left: until all is simulated with as many at a time as are running now; None if none is, or nothing was
+            measured.
+        work_left: the same, one after the other.
+    """
+
+    counts: dict[Stage, int]
+    done: float
+    begun: tuple[JobProgress, ...]
+    typical: float | None
+    spread: tuple[float, float] | None
+    seconds_left: float | None
+    work_left: float | None
+
+    @property
+    def total(self) -> int:
+        """Number of jobs."""
+        return sum(self.counts.values())
+
+
+def progress_of(space: DataSpace, now: float | None = None) -> Progress:
+    """Progress of all readable jobs of a data space; a damaged manifest makes its job one that is ``stopped``.
+
+    Args:
+        space: see :func:`.dataspace.read_data_space`; documents are not read.
+        now: seconds since 1970 (default: the present).
+    """
+    now = time.time() if now is None else now
+    jobs = [job_progress(job, now) for job in space.jobs]
+    counts: Counter[Stage] = Counter(job.stage for job in jobs)
+    begun = tuple(job for job in jobs if job.stage in ("running", "stopped"))
+    durations = _durations(space.jobs, begun)
+    typical = statistics.median(durations) if durations else None
+    work = _work_left(begun, counts["waiting"], typical)
+    left = None
+    if work is not None and counts["running"]:
+        slowest = max((job.seconds_left or 0.0 for job in begun if job.stage == "running"), default=0.0)
+        left = max(slowest, work / counts["running"])
+    return Progress(
+        counts={stage: counts[stage] for stage in STAGES},
+        done=sum(job.done for job in jobs) / len(jobs) if jobs else 0.0,
+        begun=begun,
+        typical=typical,
+        spread=(min(durations), max(durations)) if durations else None,
+        seconds_left=left,
+        work_left=work,
+    )
+
+
+def job_progress(job: JobRecord, now: float) -> JobProgress:
+    """Where one job is, from the names of its files and, once it has begun, its manifest."""
+    from .operations import EVAPORATED, FAILED, ORDER, PICTURE
+
+    if job.has(PICTURE):
+        return JobProgress(job.id, "failed" if job.has(FAILED) else "finished", 1.0)
+    if job.has(ORDER) or job.has(EVAPORATED):
+        return JobProgress(job.id, "failed" if job.has(FAILED) else "simulated", 1.0)
+    running = job.has(LOCK) and _silence(job, now) < SILENT
+    if not job.marks:
+        return JobProgress(job.id, "running" if running else "failed" if job.has(FAILED) else "waiting", 0.0)
+    done, rate, left = _pace(job)
+    stage: Stage = "running" if running else "failed" if job.has(FAILED) else "stopped"
+    return JobProgress(job.id, stage, done, rate, left)
+
+
+def _silence(job: JobRecord, now: float) -> float:
+    try:
+        return now - (job.path / LOCK).stat().st_mtime
+    except OSError:  # it has just been removed
+        return float("inf")
+
+
+def _pace(job: JobRecord) -> tuple[float, float | None, float | None]:
+    """Share done, steps per second and seconds left, as the manifest's slots say."""
+    slots = sorted(_slots(job), key=lambda slot: slot["step"])
+    if not slots:
+        return 0.0, None, None
+    newest = slots[-1]
+    step, total = newest["step"], newest["record"]["total_steps"]
+    done = step / total if total else 1.0
+    # Two checkpoints that follow each other at once, as at the end of a stage, measure nothing.
+    earlier = [slot for slot in slots[:-1] if newest["record"]["wall_seconds"] - slot["record"]["wall_seconds"] > 1.0]
+    first: dict[str, Any] = earlier[0] if earlier else {"step": 0, "record": {"wall_seconds": 0.0}}
+    seconds = newest["record"]["wall_seconds"] - first["record"]["wall_seconds"]
+    if step <= first["step"] or seconds <= 0:
+        return done, None, None
+    rate = (step - first["step"]) / seconds
+    return done, rate, (total - step) / rate
+
+
+def _slots(job: JobRecord) -> list[dict[str, Any]]:
+    try:
+        slots = read_manifest(job.path / "checkpoint").get("slots", [])
+        return [slot for slot in slots if {"total_steps", "wall_seconds"} <= slot["record"].keys()]
+    except (SupercubeError, OSError, KeyError, TypeError, AttributeError):
+        return []  # the next run says what is wrong with it
+
+
+def _durations(jobs: Iterable[JobRecord], begun: Iterable[JobProgress]) -> list[float]:
+    """Seconds of finished simulations, of a sample spread over the campaign; else what the begun ones will take."""
+    from .operations import EVAPORATED
+
+    finished = [job for job in jobs if job.has(EVAPORATED)]
+    sample = finished[:: max(1, len(finished) // SAMPLE)][:SAMPLE]
+    walls = [max((slot["record"]["wall_seconds"] for slot in _slots(job)), default=0.0) for job in sample]
+    durations = [wall for wall in walls if wall > 0]
+    return durations or [job.seconds_left / (1.0 - job.done) for job in begun if job.seconds_left and job.done < 1]
+
+
+def _work_left(begun: Iterable[JobProgress], waiting: int, typical: float | None) -> float | None:
+    """Seconds of simulation that are left in all jobs together."""
+    total = 0.0
+    for job in begun:
+        if job.seconds_left is None and typical is None:
+            return None
+        total += job.seconds_left if job.seconds_left is not None else (1.0 - job.done) * (typical or 0.0)
+    if waiting and typical is None:
+        return None
+    return total + waiting * (typical or 0.0)
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: 40 s, 12 min, 3.5 h, 2.1 days."""
+    for size, name in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.1f} {name}" if seconds < 10 * size else f"{seconds / size:.0f} {name}"
+    return f"{seconds:.0f} s"
