@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import logging
 import multiprocessing
 import os
 import shlex
@@ -103,6 +104,7 @@ initialised = done(operations.INITIAL)
 equilibrated = done(operations.EQUILIBRATED)
 evaporated = done(operations.EVAPORATED)
 classified = done(operations.ORDER)
+scattered = done(operations.SCATTERED)
 rendered = done(operations.PICTURE)
 
 
@@ -112,7 +114,7 @@ def failed(job: Any) -> bool:
     return bool(job.isfile(operations.FAILED))
 
 
-for _condition in (initialised, equilibrated, evaporated, classified, rendered):
+for _condition in (initialised, equilibrated, evaporated, classified, scattered, rendered):
     Supercube.label(_condition)
 
 
@@ -179,6 +181,16 @@ def evaporate(job: Any) -> None:
 def classify(job: Any) -> None:
     """Label every particle; the answer goes to the job document."""
     _attempt(operations.classify, job)
+
+
+@everything
+@analyse
+@Supercube.pre(classified)
+@Supercube.post(scattered)
+@Supercube.operation
+def scatter(job: Any) -> None:
+    """Structure factor and scattered intensity, 1-D and along a zone axis."""
+    _attempt(operations.scatter, job)
 
 
 @everything
@@ -420,7 +432,8 @@ def main() -> int:
     began = time.time()
     try:
         config = load_config(PROJECT / "config.yaml")  # a mistake there is said once, not by every job
-        open_project(PROJECT)
+        if not len(open_project(PROJECT)):
+            raise InputError(f"{PROJECT} holds no job yet; fill it first: python init.py demo")
         end = cluster.deadline(config, began)
         environment = _environment(config, sys.argv[1:])
     except SupercubeError as error:
@@ -428,6 +441,8 @@ def main() -> int:
         return error.exit_code
     if end is not None:
         os.environ[cluster.DEADLINE] = f"{end:.0f}"
+    # signac logs a damaged state point whenever it meets one; status says it once, in a sentence.
+    logging.getLogger("signac").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, _exit_incomplete)
     signal.signal(signal.SIGUSR1, _exit_incomplete)
     _workers_start_with_default_signals()
@@ -457,7 +472,9 @@ def _main_of(project: Any) -> int:
         project.main()
         if sys.argv[1:2] == ["status"] and "--json" not in sys.argv:
             _print_progress(project)
-    except LookupError as error:  # signac's answer to an unknown job id
+    except LookupError as error:
+        if type(error) is not LookupError:  # only that is signac-flow's answer to an unknown job id
+            raise
         print(f"no such job ({error}); expected ids as in: supercube table", file=sys.stderr)
         return 2
     except SubmitError as error:

@@ -224,6 +224,53 @@ def test_status_needs_no_engine(study):
     assert "build" in out
 
 
+def test_a_run_ends_before_its_deadline_and_the_next_goes_on(study):
+    run(study, "init.py", "tiny")
+    crystal = next(job for job in jobs_of(study) if job.sp.initial == "SC")
+    late = str(time.time() + 60.0)  # less than the margin of two minutes
+    stopped = run(study, "workflow.py", "run", "-j", crystal.id, code=75, SUPERCUBE_DEADLINE=late)
+    assert "stopped by the walltime before it ran; run again to continue" in stopped.stderr
+    assert crystal.isfile("initial.gsd")
+    assert "error" not in crystal.doc
+    run(study, "workflow.py", "run", "-j", crystal.id, SUPERCUBE_DEADLINE=str(time.time() + 3600.0))
+    assert crystal.isfile("structure.png")
+    assert "SUPERCUBE_DEADLINE is 'x'" in run(study, "workflow.py", "run", code=2, SUPERCUBE_DEADLINE="x").stderr
+
+
+def test_damaged_and_foreign_jobs_hide_no_other(study):
+    run(study, "init.py", "tiny")
+    good, document, state_point = jobs_of(study)
+    Path(document.fn("signac_job_document.json")).write_text('{"protocol": {')
+    # Without signac's cache, which would know the state point that the file has lost.
+    Path(state_point.fn("signac_statepoint.json")).write_text("{")
+    (study / "project" / ".signac" / "statepoint_cache.json.gz").unlink()
+    foreign = signac.get_project(study / "project").open_job({"temperature": 300})
+    foreign.init()
+    done = run(study, "workflow.py", "run", "-o", "all", code=1)
+    assert "1 job(s) failed" in done.stderr
+    assert f"{document.id}/signac_job_document.json is damaged" in done.stderr
+    assert "structure" in good.doc
+    assert sorted(path.name for path in Path(foreign.path).iterdir()) == ["signac_statepoint.json"]
+    for command in (["workflow.py", "status"], ["-m", "supercube", "table"]):
+        answer = run(study, *command)
+        assert "Traceback" not in answer.stderr
+        assert f"job {state_point.id}: its state point cannot be read" in answer.stderr
+        assert f"job {foreign.id} is not of supercube: its state point has temperature" in answer.stderr
+        assert good.id[:8] in answer.stdout or "1 finished, 1 failed" in answer.stdout
+    assert (study / "project" / "phase_map.csv").exists() or run(study, "workflow.py", "run", "-o", "phase_map")
+    table = (study / "project" / "phase_map.csv").read_text()
+    assert len(list(csv.DictReader(table.splitlines()))) == 1
+
+
+def test_a_lost_workspace_is_said(study):
+    run(study, "init.py", "tiny")
+    shutil.rmtree(study / "project" / "workspace")
+    for command in (["workflow.py", "status"], ["-m", "supercube", "table"]):
+        answer = run(study, *command, code=2)
+        assert "workspace does not exist, though" in answer.stderr
+        assert len(answer.stderr.strip().splitlines()) == 1
+
+
 def test_without_a_data_space_the_workflow_says_what_to_do(study):
     assert "python init.py demo" in run(study, "workflow.py", "status", code=2).stderr
 

@@ -7,7 +7,9 @@ points from signac's cache, and documents read once, without signac's synchronis
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -95,11 +97,12 @@ def read_data_space(path: str | os.PathLike[str] | Any, ids: Iterable[str] | Non
     """
     project = open_project(path)
     jobs, problems = [], {}
-    for job in project if ids is None else (project.open_job(id=one) for one in ids):
-        try:
-            jobs.append(_record(job))
-        except InputError as error:
-            problems[str(job.id)] = str(error)
+    with _signac_quiet():
+        for job in project if ids is None else (project.open_job(id=one) for one in ids):
+            try:
+                jobs.append(_record(job))
+            except InputError as error:
+                problems[str(job.id)] = str(error)
     return DataSpace(Path(project.path), tuple(sorted(jobs, key=lambda record: record.id)), problems)
 
 
@@ -116,16 +119,27 @@ def open_project(path: str | os.PathLike[str] | Any) -> Any:
     path = Path(path)
     if not (path / ".signac").is_dir():
         raise InputError(f"{path} holds no data space; expected a signac project - fill it with: python init.py demo")
-    try:
-        project = signac.get_project(path, search=False)
-    except RuntimeError as error:
-        raise InputError(f"{path} holds a signac project that this version cannot open ({error}).") from error
-    if not Path(project.workspace).is_dir():
+    if not (path / "workspace").is_dir():  # opening the project would make an empty one
         raise InputError(
-            f"{project.workspace} does not exist, though {path} is a signac project; restore the workspace (is its "
+            f"{path / 'workspace'} does not exist, though {path} is a signac project; restore the workspace (is its "
             "disk mounted?), or fill a new one with: python init.py demo"
         )
-    return project
+    try:
+        return signac.get_project(path, search=False)
+    except RuntimeError as error:
+        raise InputError(f"{path} holds a signac project that this version cannot open ({error}).") from error
+
+
+@contextlib.contextmanager
+def _signac_quiet() -> Iterator[None]:
+    # signac logs what it raises; here that becomes the job's sentence.
+    logger = logging.getLogger("signac")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _record(job: Any) -> JobRecord:

@@ -9,8 +9,8 @@ import pytest
 from engine_samples import assert_same_state
 
 from supercube.engines.base import State
-from supercube.engines.checkpoint import Checkpoint, job_lock, pack, read_manifest, unpack
-from supercube.errors import CheckpointError, EngineError
+from supercube.engines.checkpoint import FORSAKEN, Checkpoint, job_lock, pack, read_manifest, refresh_lock, unpack
+from supercube.errors import CheckpointError, EngineError, LockedError
 
 IDENTITY = {"engine": "lammps", "model_hash": "abc", "n": 40, "box": "rectangular"}
 
@@ -130,7 +130,24 @@ def test_a_stale_lock_of_this_host_is_taken_over(tmp_path, content):
         assert json.loads((tmp_path / "lock.json").read_text())["pid"] == os.getpid()
 
 
-def test_a_lock_of_another_host_is_never_judged_from_here(tmp_path):
-    (tmp_path / "lock.json").write_text(json.dumps({"host": "elsewhere", "pid": 1}))
-    with pytest.raises(EngineError, match="on elsewhere"), job_lock(tmp_path):
+def test_a_lock_of_another_host_is_kept_while_it_is_refreshed(tmp_path):
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps({"host": "elsewhere", "pid": 1}))
+    past = lock.stat().st_mtime - FORSAKEN + 600
+    os.utime(lock, (past, past))
+    with pytest.raises(LockedError, match=r"process 1 on elsewhere, last seen 230 minutes ago"), job_lock(tmp_path):
         pytest.fail("took the lock of another host")
+    refresh_lock(tmp_path)
+    with pytest.raises(LockedError, match=r"last seen 0 minutes ago"), job_lock(tmp_path):
+        pytest.fail("took the lock of another host")
+
+
+def test_a_lock_of_a_host_that_died_is_taken_over(tmp_path):
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps({"host": "elsewhere", "pid": 1}))
+    past = lock.stat().st_mtime - FORSAKEN - 60
+    os.utime(lock, (past, past))
+    with job_lock(tmp_path):
+        assert json.loads(lock.read_text())["pid"] == os.getpid()
+    assert list(tmp_path.iterdir()) == []
+    refresh_lock(tmp_path)  # nothing to refresh is no error

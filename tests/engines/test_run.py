@@ -141,6 +141,29 @@ def test_walltime_stops_with_a_checkpoint_and_the_next_run_goes_on(dry, options)
     assert np.all(np.diff(read_log(dry.folder)["step"]) > 0)
 
 
+def test_no_chunk_begins_that_would_end_after_the_deadline(monkeypatch, dry, options):
+    """With chunks of 10 s on a clock of the test and 25 s of time, two are run and the third is not begun."""
+    clock = [1000.0]
+    monkeypatch.setattr("supercube.engines.run.time.monotonic", lambda: clock[0])
+    advance = run_module._Run._advance
+
+    def ten_seconds(self, until):
+        clock[0] += 10.0
+        return advance(self, until)
+
+    monkeypatch.setattr(run_module._Run, "_advance", ten_seconds)
+    with pytest.raises(IncompleteError, match=r"the walltime at step 100 "):
+        dry(options=options(walltime_seconds=25.0))
+
+
+def test_checkpoints_show_that_the_process_is_alive(monkeypatch, dry, options):
+    seen = []
+    monkeypatch.setattr(run_module, "refresh_lock", lambda folder: seen.append((folder / "lock.json").exists()))
+    dry(options=options(checkpoint_seconds=1e-9))
+    assert len(seen) > 3
+    assert all(seen)
+
+
 @pytest.fixture
 def others(make_state_point, dry):
     """What a checkpoint must not be continued with, one thing each."""
