@@ -5,7 +5,7 @@
 #SBATCH --time=12:00:00
 # A warning to this shell before the limit, in case the simulations do not see it coming.
 #SBATCH --signal=B:USR1@60
-#SBATCH --output=ROOT/project/logs/%j.out
+#SBATCH --output="ROOT/project/logs/%j.out"
 
 cd ROOT/project || exit 1
 

@@ -9,7 +9,7 @@
 #SBATCH --account=nano42
 # A warning to this shell before the limit, in case the simulations do not see it coming.
 #SBATCH --signal=B:USR1@60
-#SBATCH --output=ROOT/project/logs/%j.out
+#SBATCH --output="ROOT/project/logs/%j.out"
 #SBATCH --constraint=a100
 #SBATCH --nice=100
 

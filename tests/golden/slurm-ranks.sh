@@ -3,7 +3,7 @@
 #SBATCH --nodes=1
 #SBATCH --ntasks=8
 #SBATCH --time=24:00:00
-#SBATCH --output=ROOT/project/logs/%j.out
+#SBATCH --output="ROOT/project/logs/%j.out"
 
 cd ROOT/project || exit 1
 
