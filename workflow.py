@@ -26,6 +26,10 @@ from typing import Any
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+# signac-flow imports jsonschema, which would build parsers for formats that nobody checks here: a second of every
+# command, where Jupyter has brought the package along.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
 from flow import FlowProject, aggregator
 from flow.environment import (
     ComputeEnvironment,
@@ -41,7 +45,7 @@ from flow.scheduling.slurm import SlurmScheduler
 
 from supercube import cluster, operations
 from supercube.config import Config, load_config
-from supercube.dataspace import is_ours, open_project, problem_lines, read_data_space
+from supercube.dataspace import DataSpace, JobRecord, is_ours, open_project, problem_lines, read_data_space
 from supercube.errors import IncompleteError, InputError, SupercubeError
 from supercube.progress import Progress, duration, progress_of
 
@@ -50,6 +54,9 @@ PROJECT = Path(__file__).resolve().parent / "project"
 SUBMITTED = ("simulate", "analyse")
 #: What happened to jobs in this call, in all its processes: a file whose lines are "failed ID" or "stopped ID".
 _REPORT = "SUPERCUBE_REPORT"
+#: What is in the jobs' folders, in calls that only look: one listing a job instead of a question for every condition,
+#: which network file systems answer slowly. Empty in calls that change it.
+_LISTED: dict[str, JobRecord] = {}
 
 
 class Supercube(FlowProject):
@@ -80,16 +87,20 @@ def done(marker: str) -> Any:
     """Condition: the operation that writes this file last is complete."""
 
     def condition(job: Any) -> bool:
-        return bool(job.isfile(marker))
+        record = _LISTED.get(job.id)
+        return record.has(marker) if record else bool(job.isfile(marker))
 
     condition.__name__ = "has_" + Path(marker).stem
     return condition
 
 
+_has_failed = done(operations.FAILED)
+
+
 def ours(job: Any) -> bool:
     """Whether the job is of this package; others in the workspace are left alone."""
     try:
-        return is_ours(job.cached_statepoint)
+        return job.id in _LISTED or is_ours(job.cached_statepoint)
     except Exception:  # whatever is wrong with its state point, the other jobs go on
         return False
 
@@ -111,7 +122,7 @@ rendered = done(operations.PICTURE)
 @Supercube.label
 def failed(job: Any) -> bool:
     """Whether the last operation left an error (a file of its own, so that no document is opened)."""
-    return bool(job.isfile(operations.FAILED))
+    return bool(_has_failed(job))
 
 
 for _condition in (initialised, equilibrated, evaporated, classified, scattered, rendered):
@@ -360,9 +371,8 @@ def _environment(config: Config, arguments: list[str]) -> Any:
 # --- progress ---------------------------------------------------------------------------------------------------------
 
 
-def _print_progress(project: Any, most: int = 20) -> None:
+def _print_progress(space: DataSpace, most: int = 20) -> None:
     """How far each begun job and the whole campaign are; problems go to stderr."""
-    space = read_data_space(project)
     progress = progress_of(space)
     counts = ", ".join(f"{number} {stage}" for stage, number in progress.counts.items() if number)
     print(f"\nProgress: {100 * progress.done:.1f} % of {progress.total} jobs ({counts or 'none'})")
@@ -454,9 +464,11 @@ def main() -> int:
     )
     if sys.argv[1:2] == ["status"] and not sys.stderr.isatty():
         sys.argv.append("--hide-progress")  # bars of carriage returns are no use in a file
+    space = read_data_space(project) if sys.argv[1:2] in (["status"], ["submit"]) else None
+    _LISTED.update({job.id: job for job in space.jobs} if space else {})
     with tempfile.NamedTemporaryFile(prefix="supercube-report-") as report:
         os.environ[_REPORT] = report.name
-        code = _main_of(project)
+        code = _main_of(project, space)
         outcomes = Path(report.name).read_text(encoding="ascii").splitlines()
     failed = {line for line in outcomes if line.startswith("failed")}
     if failed:
@@ -466,12 +478,12 @@ def main() -> int:
     return IncompleteError.exit_code if outcomes else 0
 
 
-def _main_of(project: Any) -> int:
+def _main_of(project: Any, space: DataSpace | None) -> int:
     """signac-flow's own main, with its refusals as sentences; 0, 1 or 2."""
     try:
         project.main()
-        if sys.argv[1:2] == ["status"] and "--json" not in sys.argv:
-            _print_progress(project)
+        if space and sys.argv[1] == "status" and "--json" not in sys.argv:
+            _print_progress(space)
     except LookupError as error:
         if type(error) is not LookupError:  # only that is signac-flow's answer to an unknown job id
             raise

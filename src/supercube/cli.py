@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     _add_classify(commands)
+    _add_scatter(commands)
     _add_energy(commands)
     _add_packing(commands)
     _add_phases(commands)
@@ -100,11 +101,50 @@ def _add_classify(commands: Any) -> None:
     render.set_defaults(run=_render)
 
 
+def _add_scatter(commands: Any) -> None:
+    scatter = commands.add_parser("scatter", help="S(q), scattered intensity, Bragg peaks and a pattern of a GSD file")
+    scatter.add_argument("file", type=Path, metavar="FILE.gsd")
+    scatter.add_argument("-o", "--output", type=Path, metavar="OUT.png", help="draw the curves and the pattern")
+    scatter.add_argument("--csv", type=Path, metavar="OUT.csv", help="write the curves")
+    scatter.add_argument("--frame", type=int, help="frame index, negative from the end (default: last)")
+    scatter.add_argument(FRAMES, metavar="START:STOP:STEP", help="mean over several frames, as a Python slice")
+    scatter.add_argument(
+        "--zone", type=int, nargs=3, default=[0, 0, 1], metavar=("U", "V", "W"), help="axis of the pattern (0 0 1)"
+    )
+    scatter.add_argument("--q-max", type=float, metavar="Q", help="largest q, in 1/nm with a preset or a cube edge")
+    scatter.add_argument(
+        "--resolution", type=float, metavar="DQ", help="full width of a powder line (default: as the box allows)"
+    )
+    scatter.add_argument("--preset", metavar="NAME", help="real nanocrystals: q in 1/nm, their cores and materials")
+    scatter.add_argument("--cube-edge-nm", type=float, metavar="E", help="effective edge of a cube: q in 1/nm")
+    for shape in ("cube", "sphere"):
+        scatter.add_argument(
+            f"--contrast-{shape}", type=float, metavar="C", help=f"electron density of a {shape} over the ligands'"
+        )
+    scatter.add_argument("--ligand-length", type=float, metavar="L", help="shell in cube edges, if the file lacks it")
+    scatter.add_argument("--size-ratio", type=float, metavar="G", help="gamma, if the file lacks the spheres' diameter")
+    scatter.add_argument("--json", action="store_true", help="print JSON only, with the curves")
+    scatter.set_defaults(run=_scatter)
+
+
 def _add_project(commands: Any) -> None:
     table = commands.add_parser("table", help="one row a job of the data space")
     table.add_argument("--project", type=Path, default=Path("project"), help="signac project (default: project)")
     table.add_argument("--markdown", action="store_true", help="as a Markdown table")
     table.set_defaults(run=_table)
+
+    cost = commands.add_parser("estimate", help="what the jobs that are left will cost, at the speeds measured so far")
+    cost.add_argument("--project", type=Path, default=Path("project"), help="signac project (default: project)")
+    cost.add_argument("--at-a-time", type=int, default=1, metavar="N", help="jobs that will run at a time (default: 1)")
+    cost.add_argument("--measure", action="store_true", help="run three kinds of jobs for some seconds, to know speeds")
+    cost.add_argument("--seconds", type=float, default=5.0, help="with --measure: for each of them (default: 5)")
+    cost.add_argument("--json", action="store_true", help="print JSON only")
+    cost.set_defaults(run=_estimate)
+
+    moved = commands.add_parser("migrate", help="bring the jobs of a data space to the present schema")
+    moved.add_argument("--project", type=Path, default=Path("project"), help="signac project (default: project)")
+    moved.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
+    moved.set_defaults(run=_migrate)
 
     go_on = commands.add_parser("continue", help="run a finished job on: a longer hold, or a denser target")
     go_on.add_argument("job", metavar="JOB", help="job id, or its first characters")
@@ -120,7 +160,10 @@ def _add_bench(commands: Any) -> None:
         "bench", help="speed, as ratios measured in one run; classify, limits: how often labels are right"
     )
     bench.add_argument(
-        "what", choices=("overhead", "engines", "packing", "classify", "limits"), nargs="?", default="overhead"
+        "what",
+        choices=("overhead", "engines", "packing", "classify", "limits", "campaign"),
+        nargs="?",
+        default="overhead",
     )
     bench.add_argument("--steps", type=int, default=20_000, help="overhead: MD steps of each run (default: 20000)")
     bench.add_argument("--seconds", type=float, default=60.0, help="engines: longest time a row (default: 60)")
@@ -142,6 +185,10 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--workers", type=int, default=0, metavar="N", help="the same: processes (default: one a core)")
     bench.add_argument("--no-speed", dest="speed", action="store_false", help="classify: do not measure the speed")
     bench.add_argument("--project", type=Path, help="classify: also the last frames of this signac project")
+    bench.add_argument("--jobs", type=int, default=10_000, help="campaign: jobs of the data space (default: 10000)")
+    bench.add_argument(
+        "--checkout", type=Path, default=Path(), metavar="DIR", help="campaign: where workflow.py is (default: here)"
+    )
     bench.add_argument("--json", action="store_true", help="classify, limits: print JSON only")
     bench.set_defaults(run=_bench)
 
@@ -263,14 +310,11 @@ def _add_preset(commands: Any) -> None:
 
 
 def _classify(options: argparse.Namespace) -> None:
-    from .classification import classification_answer, classification_text, classified, read, save_labels, slice_of
+    from .classification import classification_answer, classification_text, classified, read, save_labels
 
     for path in filter(None, (options.labels, options.picture)):
         _writable(path)
-    if options.frames is not None and options.frame is not None:
-        raise InputError(f"--frame {options.frame} and {FRAMES} {options.frames} exclude each other; give one of them.")
-    part = None if options.frames is None else slice_of(options.frames, FRAMES)
-    frames = read(options.file, options.frame, part)
+    frames = read(options.file, options.frame, _part(options))
     order = classified(frames, options.file)
     if options.labels:
         save_labels(options.labels, order)
@@ -280,6 +324,39 @@ def _classify(options: argparse.Namespace) -> None:
         render(frames[-1], options.picture, order.labels.tolist())
     answer = classification_answer(order)
     print(json.dumps(answer, allow_nan=False) if options.json else classification_text(answer))
+
+
+def _part(options: argparse.Namespace) -> slice | None:
+    from .classification import slice_of
+
+    if options.frames is not None and options.frame is not None:
+        raise InputError(f"--frame {options.frame} and {FRAMES} {options.frames} exclude each other; give one of them.")
+    return None if options.frames is None else slice_of(options.frames, FRAMES)
+
+
+def _scatter(options: argparse.Namespace) -> None:
+    from dataclasses import fields
+
+    from . import scattering
+    from .classification import classified, read
+
+    for path in filter(None, (options.output, options.csv)):
+        _writable(path)
+    request = scattering.Request(**{one.name: getattr(options, one.name) for one in fields(scattering.Request)})
+    frames = read(options.file, options.frame, _part(options))
+    sizes = scattering.sizes_of(frames[-1], request)
+    order = classified(frames, options.file)
+    found = scattering.scattered(frames, order, sizes, request)
+    if options.output:
+        from .observe import plot_scattering
+
+        counts = {"cubes": order.n_cubes, "spheres": order.n_spheres}
+        title = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
+        plot_scattering(found, options.output, unit=sizes.unit, scale=sizes.scale or 1.0, title=title)
+    if options.csv:
+        scattering.write_curves(options.csv, found, sizes)
+    answer = scattering.scattering_answer(found, order, sizes)
+    print(json.dumps(answer, allow_nan=False) if options.json else scattering.scattering_text(answer))
 
 
 def _render(options: argparse.Namespace) -> None:
@@ -410,6 +487,11 @@ def _bench(options: argparse.Namespace) -> None:
         found = answer(Request(**chosen))
         print(json.dumps(found, allow_nan=False) if options.json else text(found))
         return
+    if options.what == "campaign":
+        from .bench_campaign import campaign
+
+        campaign(options.jobs, options.checkout, partial(print, flush=True))
+        return
     if options.what == "limits":
         from . import bench_limits
 
@@ -449,18 +531,14 @@ def _bench_engines(options: argparse.Namespace) -> None:
     print_table(options.sizes, options.seconds, partial(print, flush=True))  # a row takes up to a minute
 
 
-def _open_project(path: Path) -> Any:
-    import signac
-
-    if not (path / ".signac").is_dir():
-        raise InputError(f"{path} holds no data space; expected a signac project - fill it with: python init.py")
-    return signac.get_project(path=str(path))
-
-
 def _table(options: argparse.Namespace) -> None:
+    from .dataspace import problem_lines, read_data_space
     from .operations import rows
 
-    print(format_table(rows(_open_project(options.project)), markdown=options.markdown))
+    space = read_data_space(options.project).with_documents()
+    print(format_table(rows(space.jobs), markdown=options.markdown))
+    for line in problem_lines(space.problems):
+        print(f"supercube: {line}", file=sys.stderr)
 
 
 #: Heading, key of the row and format of each column.
@@ -509,10 +587,35 @@ def format_table(rows: Sequence[dict[str, Any]], *, markdown: bool = False) -> s
     return "\n".join([*lines, *errors])
 
 
+def _estimate(options: argparse.Namespace) -> None:
+    from .dataspace import problem_lines
+    from .estimate import answer, estimate, lines
+
+    if not 0 < options.seconds <= 600:  # also refuses nan
+        raise InputError(f"--seconds is {options.seconds:g}; expected more than 0 and at most 600.")
+    seconds = options.seconds if options.measure else None
+    found = estimate(options.project, at_a_time=options.at_a_time, measure=seconds)
+    print(json.dumps(answer(found), allow_nan=False) if options.json else "\n".join(lines(found)))
+    for line in problem_lines(found.problems):
+        print(f"supercube: {line}", file=sys.stderr)
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from .dataspace import problem_lines
+    from .migration import lines, migrate
+
+    report = migrate(options.project, dry_run=options.dry_run)
+    print("\n".join(lines(report, dry_run=options.dry_run)))
+    for line in problem_lines(report.problems):
+        print(f"supercube: {line}", file=sys.stderr)
+    return 1 if report.problems else 0
+
+
 def _continue(options: argparse.Namespace) -> None:
+    from .dataspace import open_project
     from .operations import densify, prolong, run_all
 
-    project = _open_project(options.project)
+    project = open_project(options.project)
     try:
         job = project.open_job(id=options.job)
     except (KeyError, LookupError) as error:

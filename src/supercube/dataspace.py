@@ -98,11 +98,11 @@ def read_data_space(path: str | os.PathLike[str] | Any, ids: Iterable[str] | Non
     project = open_project(path)
     jobs, problems = [], {}
     with _signac_quiet():
-        for job in project if ids is None else (project.open_job(id=one) for one in ids):
+        for id_ in (str(job.id) for job in project) if ids is None else ids:
             try:
-                jobs.append(_record(job))
+                jobs.append(_record(_open_job(project, id_)))
             except InputError as error:
-                problems[str(job.id)] = str(error)
+                problems[id_] = str(error)
     return DataSpace(Path(project.path), tuple(sorted(jobs, key=lambda record: record.id)), problems)
 
 
@@ -113,6 +113,7 @@ def open_project(path: str | os.PathLike[str] | Any) -> Any:
         InputError: there is none, this version of signac cannot open it, or its workspace is missing.
     """
     import signac
+    from signac.errors import IncompatibleSchemaVersion
 
     if isinstance(path, signac.Project):
         return path
@@ -126,7 +127,7 @@ def open_project(path: str | os.PathLike[str] | Any) -> Any:
         )
     try:
         return signac.get_project(path, search=False)
-    except RuntimeError as error:
+    except (RuntimeError, IncompatibleSchemaVersion) as error:
         raise InputError(f"{path} holds a signac project that this version cannot open ({error}).") from error
 
 
@@ -140,6 +141,13 @@ def _signac_quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+def _open_job(project: Any, id_: str) -> Any:
+    try:
+        return project.open_job(id=id_)
+    except LookupError as error:
+        raise InputError(f"job {id_} is not in {project.workspace}; expected the id of one of its folders.") from error
 
 
 def _record(job: Any) -> JobRecord:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import math
 import os
 import tempfile
@@ -29,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import read_yaml
+from .dataspace import read_document
 from .errors import InputError
 from .statepoint import LEAST_BODIES, SCHEMA_VERSION, ProtocolSettings, StatePoint, nearest_key
 
@@ -238,6 +238,7 @@ def fill(project_directory: str | os.PathLike[str], space_path: str | os.PathLik
         _check_models(jobs)
         recorded = _recorded(directory, jobs)
         _refuse_changes(jobs, recorded)
+        _refuse_older(directory, jobs, recorded)
         try:
             project = _open_project(directory, create=True)
             # Files first: a job must never be there without the file it starts from.
@@ -309,12 +310,13 @@ def _check_starts(jobs: list[PlannedJob], staging: Path, files: Path) -> None:
 def _open_project(directory: Path, *, create: bool) -> Any:
     """The signac project in a folder; ``None`` if there is none and it shall not be made."""
     import signac
+    from signac.errors import IncompatibleSchemaVersion
 
     try:
         return signac.get_project(directory, search=False)
     except LookupError:
         return signac.init_project(directory) if create else None
-    except RuntimeError as error:
+    except (RuntimeError, IncompatibleSchemaVersion) as error:
         raise InputError(f"{directory} holds a signac project that this version cannot open ({error}).") from error
 
 
@@ -329,22 +331,8 @@ def _recorded(directory: Path, jobs: list[PlannedJob]) -> dict[StatePoint, dict[
     for planned in jobs:
         job = project.open_job(planned.state_point.to_dict())
         if job.id in there:
-            documents[planned.state_point] = _document(Path(job.fn(job.FN_DOCUMENT)), job.id)
+            documents[planned.state_point] = read_document(Path(job.path))
     return documents
-
-
-def _document(path: Path, job_id: str) -> dict[str, Any]:
-    # Read without signac's synchronised dictionary, and without making anything, as opening job.doc would.
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise InputError(
-            f"job {job_id}: {path} is damaged ({error}); restore it from a backup, or delete the job's folder and "
-            "run init.py again."
-        ) from error
-    return content if isinstance(content, dict) else {}
 
 
 def _refuse_changes(jobs: list[PlannedJob], recorded: Mapping[StatePoint, dict[str, Any]]) -> None:
@@ -365,8 +353,25 @@ def _refuse_changes(jobs: list[PlannedJob], recorded: Mapping[StatePoint, dict[s
         if version != SCHEMA_VERSION:
             raise InputError(
                 f"{job.where}: this job is already there with schema version {version}; expected {SCHEMA_VERSION}, "
-                "and nothing was added."
+                "and nothing was added - older jobs become of this version with: supercube migrate"
             )
+
+
+def _refuse_older(directory: Path, jobs: list[PlannedJob], recorded: Mapping[StatePoint, dict[str, Any]]) -> None:
+    """Refuse to make jobs that are there under the ids of an earlier schema: they would be simulated twice."""
+    from .migration import older_forms
+
+    project = _open_project(directory, create=False)
+    new = [job for job in jobs if job.state_point not in recorded]
+    if project is None or not new or not Path(project.workspace).is_dir():
+        return
+    ids = {project.open_job(job.state_point.to_dict()).id: job for job in jobs}
+    older = older_forms(project, ids)
+    for id_ in older.keys() & ids.keys():
+        raise InputError(
+            f"{ids[id_].where}: this job is already there as {older[id_]}, with a state point of an earlier version; "
+            "nothing was added - bring the data space to this version first: supercube migrate"
+        )
 
 
 def _make_jobs(project: Any, jobs: list[PlannedJob], recorded: Mapping[StatePoint, dict[str, Any]]) -> int:

@@ -356,6 +356,26 @@ def check_initial(
         )
 
 
+def initial_volume(
+    state_point: StatePoint, initial_packing_fraction: float, files_directory: str | os.PathLike[str]
+) -> float:
+    """V = body volume / packing fraction: the box volume of :func:`initial_configuration`, without building it.
+
+    Args:
+        state_point: the job's state point.
+        initial_packing_fraction: packing fraction of a fluid start; without effect on the others.
+        files_directory: where :func:`store_file` keeps the project's GSD files.
+
+    Returns:
+        float: cube edges cubed.
+
+    Raises:
+        InputError: a start that cannot be made, as in :func:`check_initial`.
+    """
+    counts = (state_point.n_cubes, state_point.n_spheres, state_point.size_ratio, state_point.ligand_length)
+    return body_volume(*counts) / _start_packing_fraction(state_point, initial_packing_fraction, Path(files_directory))
+
+
 def _start_packing_fraction(state_point: StatePoint, fluid_fraction: float, files_directory: Path) -> float:
     counts = (state_point.n_cubes, state_point.n_spheres, state_point.size_ratio, state_point.ligand_length)
     if state_point.initial == "fluid":
