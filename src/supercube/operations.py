@@ -347,15 +347,16 @@ def scatter(job: Any) -> None:
     """Write ``scattering.npz`` and, last, ``scattering.png``: of the frames that were classified, equal contrasts."""
     from .engines.segments import read_trajectory
     from .observe import plot_scattering
+    from .observe.scattering import Cores
     from .observe.scattering import scatter as scatter_frames
-    from .scattering import Request, packed, sizes_of
+    from .scattering import packed
 
     state_point, document = state_point_of(job), job.doc()
     schedule = schedule_of(job, build_model(state_point), read_gsd(job.fn(INITIAL)))
     held = [frame for frame in read_trajectory(Path(job.path)) if frame.step >= schedule.end_of_drying]
-    frames = in_mean_box(held)[-CLASSIFIED_FRAMES:]
-    request = Request() if state_point.n_cubes else Request(ligand_length=state_point.ligand_length)
-    found = scatter_frames(frames, document, sizes_of(frames[-1], request).cores)
+    shells = 2 * state_point.ligand_length
+    cores = Cores(cube=1.0 - shells, sphere=state_point.sphere_diameter - shells)
+    found = scatter_frames(in_mean_box(held)[-CLASSIFIED_FRAMES:], document, cores)
     write_whole(job.fn(SCATTERING), packed(found))
     plot_scattering(found, job.fn(SCATTERED), title=describe(state_point))
 
