@@ -62,7 +62,7 @@ gpu-check:
 	@missing=$$($(PYTHON) -c 'import importlib.util as u, sys; \
 		sys.exit(" and ".join(m for m in ("hoomd", "supercube", "pytest") if u.find_spec(m) is None) or 0)' 2>&1) || \
 		{ echo "FAIL: $(PYTHON) has no $$missing; create an environment with: micromamba create -n supercube" \
-		"-c conda-forge python=3.12 'hoomd=7.*=*gpu*' - then in it: pip install -e '.[lammps,test]'" \
+		"-c conda-forge python=3.12 'hoomd=7.*=*gpu*' - then in it: pip install -e '.[lammps,analysis,dashboard,test]'" \
 		"and make gpu-check PYTHON=python3"; exit 1; }
 	@$(PYTHON) -m supercube doctor --device gpu || \
 		{ echo "FAIL: supercube doctor --device gpu, for the problem named above"; exit 1; }

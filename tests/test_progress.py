@@ -96,7 +96,16 @@ def test_a_lock_that_is_not_refreshed_is_no_running_job(space):
     assert progress_of(made).counts["stopped"] == 1
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"slots": [{"step": 3}]}', '{"slots": [{"step": 3, "record": {}}]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"slots": [{"step": 3}]}',
+        '{"slots": [{"record": {"total_steps": 9, "wall_seconds": 1}}]}',
+        '{"slots": [{"step": 3, "record": {}}]}',
+    ],
+)
 def test_a_damaged_manifest_hides_no_other_job(space, text):
     made = space(a=([], [(500, 50.0)]), b=([], [(500, 50.0)]))
     (made.jobs[0].path / "checkpoint" / "manifest.json").write_text(text)

@@ -115,9 +115,8 @@ def open_project(path: str | os.PathLike[str] | Any) -> Any:
     import signac
     from signac.errors import IncompatibleSchemaVersion
 
-    if isinstance(path, signac.Project):
-        return path
-    path = Path(path)
+    given = path if isinstance(path, signac.Project) else None
+    path = Path(given.path if given is not None else path)
     if not (path / ".signac").is_dir():
         raise InputError(f"{path} holds no data space; expected a signac project - fill it with: python init.py demo")
     if not (path / "workspace").is_dir():  # opening the project would make an empty one
@@ -126,7 +125,7 @@ def open_project(path: str | os.PathLike[str] | Any) -> Any:
             "disk mounted?), or fill a new one with: python init.py demo"
         )
     try:
-        return signac.get_project(path, search=False)
+        return given if given is not None else signac.get_project(path, search=False)
     except (RuntimeError, IncompatibleSchemaVersion) as error:
         raise InputError(f"{path} holds a signac project that this version cannot open ({error}).") from error
 

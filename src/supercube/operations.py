@@ -377,11 +377,12 @@ def render(job: Any) -> None:
 
 
 def describe(state_point: StatePoint) -> str:
-    """A job in words: composition, sizes, drying, start."""
+    """A job in words: composition, sizes, attraction, drying, start."""
     parts = [f"{state_point.n_cubes} cubes"] if state_point.n_cubes else []
     parts += [f"{state_point.n_spheres} spheres"] if state_point.n_spheres else []
     sizes = [f"γ = {state_point.size_ratio:g}"] if state_point.n_spheres else []
     sizes += [f"λ = {state_point.ligand_length:g}"]
+    sizes += [f"well {state_point.attraction:g} kT"] if state_point.attraction else []
     start = state_point.initial if not state_point.initial.startswith("file:") else "file"
     if state_point.expansion != 1.0:
         start += f" x {state_point.expansion:g}"

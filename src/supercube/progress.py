@@ -149,8 +149,12 @@ def _pace(job: JobRecord) -> tuple[float, float | None, float | None]:
 def _slots(job: JobRecord) -> list[dict[str, Any]]:
     try:
         slots = read_manifest(job.path / "checkpoint").get("slots", [])
-        return [slot for slot in slots if {"total_steps", "wall_seconds"} <= slot["record"].keys()]
-    except (SupercubeError, OSError, KeyError, TypeError, AttributeError):
+        for slot in slots:
+            numbers = (slot["step"], slot["record"]["total_steps"], slot["record"]["wall_seconds"])
+            if not all(isinstance(number, int | float) for number in numbers):
+                return []
+        return list(slots)
+    except (SupercubeError, OSError, KeyError, TypeError, AttributeError, ValueError):
         return []  # the next run says what is wrong with it
 
 

@@ -127,9 +127,8 @@ def refreshed(entry: Entry, record: JobRecord) -> Entry:
 
 
 def _in_words(point: StatePoint) -> str:
-    attracted = f", well {point.attraction:g} kT" if point.attraction else ""
     repeated = f", replicate {point.replicate}" if point.replicate else ""
-    return describe(point) + attracted + repeated
+    return describe(point) + repeated
 
 
 def _steps(record: JobRecord, point: StatePoint) -> tuple[tuple[str, bool], ...]:
@@ -140,7 +139,4 @@ def _steps(record: JobRecord, point: StatePoint) -> tuple[tuple[str, bool], ...]
 
 
 def _progress(record: JobRecord) -> JobProgress:
-    try:
-        return job_progress(record, time.time())
-    except (KeyError, TypeError, ValueError):  # the next run says what is wrong with the manifest
-        return JobProgress(record.id, "stopped", 0.0)
+    return job_progress(record, time.time())
