@@ -7,10 +7,10 @@ look only at files and the cached state point, and import no engine, so ``status
 from __future__ import annotations
 
 import getpass
-import json
 import logging
 import multiprocessing
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -18,8 +18,26 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+
+def _ignore_further_signals() -> None:
+    # Such as the one that a stopping worker sends to its parent: it must not cut short what the first has begun.
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _exit_incomplete(_number: int, _frame: Any) -> None:
+    # Leaving through an exception lets the process pool end its workers, which checkpoint before they go.
+    _ignore_further_signals()
+    raise SystemExit(75)
+
+
+if __name__ == "__main__":  # before the imports, which take a second or, on a network's disk, many
+    signal.signal(signal.SIGTERM, _exit_incomplete)
+    signal.signal(signal.SIGUSR1, _exit_incomplete)
 
 # One thread a process: jobs run in parallel, and BLAS threads that fight over cores cost more than they give. numpy
 # reads this when it is imported, so it stands before everything that does.
@@ -46,13 +64,13 @@ from flow.scheduling.slurm import SlurmScheduler
 from supercube import cluster, operations
 from supercube.config import Config, load_config
 from supercube.dataspace import DataSpace, JobRecord, is_ours, open_project, problem_lines, read_data_space
-from supercube.errors import IncompleteError, InputError, SupercubeError
+from supercube.errors import IncompleteError, InputError, LockedError, SupercubeError
 from supercube.progress import Progress, duration, progress_of
 
 PROJECT = Path(__file__).resolve().parent / "project"
 #: What ``submit`` submits if no -o says otherwise: nothing that needs a GPU waits with what does not.
 SUBMITTED = ("simulate", "analyse")
-#: What happened to jobs in this call, in all its processes: a file whose lines are "failed ID" or "stopped ID".
+#: What happened to jobs in this call, in all its processes: a file with lines such as "failed ID", "stopped ID".
 _REPORT = "SUPERCUBE_REPORT"
 #: What is in the jobs' folders, in calls that only look: one listing a job instead of a question for every condition,
 #: which network file systems answer slowly. Empty in calls that change it.
@@ -78,7 +96,7 @@ class Supercube(FlowProject):
         shared = load_config(PROJECT / "config.yaml").cluster.simulation.jobs_per_gpu
         for chosen in [[name] for name in SUBMITTED] if names is None else [names]:
             bundle = (bundle_size, parallel)
-            if shared > 1 and bundle == (1, False) and chosen == ["simulate"]:
+            if shared > 1 and bundle == (1, False) and chosen in (["simulate"], ["all"]):
                 bundle = (shared, True)
             super().submit(bundle[0], jobs, chosen, num, bundle[1], **options)
 
@@ -139,12 +157,17 @@ def _report(outcome: str, job: Any) -> None:
 def _attempt(function: Any, job: Any) -> None:
     # One broken job must not stop the others: its sentence goes to the document and to stderr, and main() counts it.
     try:
+        cluster.check_time(load_config(PROJECT / "config.yaml"))
         with operations.recording_errors(job):
             function(job)
+    except LockedError as error:  # nothing is wrong with it
+        print(f"{job.id[:8]}: {error}", file=sys.stderr)
+        _report("locked", job)
     except IncompleteError as stop:
         print(f"{job.id[:8]}: {stop}", file=sys.stderr)
         _report("stopped", job)
         if stop.by_signal:
+            _ignore_further_signals()
             parent = multiprocessing.parent_process()
             if parent is not None and parent.pid is not None:
                 os.kill(parent.pid, signal.SIGTERM)  # a pool that lost a worker would wait for it for ever
@@ -223,8 +246,7 @@ def _is_newer(name: str, jobs: tuple[Any, ...]) -> bool:
     if not result.exists():
         return False
     made = result.stat().st_mtime
-    newest = (Path(job.fn(operations.ORDER)) for job in jobs)
-    return all(not path.exists() or path.stat().st_mtime <= made for path in newest)
+    return all(Path(job.fn(operations.ORDER)).stat().st_mtime <= made for job in jobs if classified(job))
 
 
 def _map_is_newer(*jobs: Any) -> bool:
@@ -280,7 +302,7 @@ class _Asking:
         if self._answer is None:
             try:
                 type(self)._answer = self._ask()
-            except (OSError, ValueError, RuntimeError, subprocess.CalledProcessError) as error:
+            except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
                 sentence = f"{self.command} does not answer ({error}); is this the cluster's login node?"
                 if not self.optional:
                     raise InputError(sentence) from error
@@ -292,22 +314,53 @@ class _Asking:
         raise NotImplementedError
 
 
+def _strongest(found: Iterable[tuple[str, JobStatus]]) -> list[ClusterJob]:
+    """One entry for each name: one that has ended must not hide another that runs."""
+    states: dict[str, JobStatus] = {}
+    for name, status in found:
+        states[name] = max(status, states.get(name, status))
+    return [ClusterJob(name, status) for name, status in states.items()]
+
+
 class _Slurm(_Asking, SlurmScheduler):
+    #: What has ended, of the states in squeue's manual; all others hold or will hold a node, also those signac-flow
+    #: does not know: configuring, suspended, requeued, completing ...
+    ended = frozenset({"BF", "CA", "CD", "DL", "F", "NF", "OOM", "TO"})
+    waiting = frozenset({"PD", "RD", "RF", "RH", "RQ", "SE"})
+
     def _ask(self) -> list[ClusterJob]:
-        return list(SlurmScheduler.jobs(self))
+        command = ["squeue", "--noheader", "--user", getpass.getuser(), "--format=%t %j"]
+        lines = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
+        states = (line.strip().split(maxsplit=1) for line in lines if len(line.split()) > 1)
+        return _strongest((name, self._status(state)) for state, name in states)
+
+    def _status(self, state: str) -> JobStatus:
+        if state in self.ended:
+            return JobStatus.inactive
+        return JobStatus.queued if state in self.waiting else JobStatus.active
 
 
 class _PBS(_Asking, PBSScheduler):
     command = "qstat"
 
     def _ask(self) -> list[ClusterJob]:
-        # signac-flow reads the XML of Torque; PBS Professional and OpenPBS write JSON.
-        answer = subprocess.run(["qstat", "-f", "-F", "json"], stdout=subprocess.PIPE, check=True).stdout
-        states = {"R": JobStatus.active, "E": JobStatus.active, "H": JobStatus.held, "F": JobStatus.inactive}
-        user = getpass.getuser()
-        found = json.loads(answer or "{}").get("Jobs", {}).values()
-        mine = (job for job in found if str(job["Job_Owner"]).split("@")[0] == user)
-        return [ClusterJob(job["Job_Name"], states.get(job["job_state"], JobStatus.queued)) for job in mine]
+        # signac-flow reads Torque's XML, and the JSON of OpenPBS breaks on other users' environments; the plain text of
+        # our own jobs alone is the same in all of them. Long values go on in lines that begin with a tab.
+        numbers = self._output("qselect", "-u", getpass.getuser()).split()
+        if not numbers:
+            return []
+        text = self._output("qstat", "-f", *numbers).replace("\n\t", "")
+        names = re.findall(r"^\s*Job_Name = (.*)$", text, re.MULTILINE)
+        states = re.findall(r"^\s*job_state = (\w)", text, re.MULTILINE)
+        known = {"C": JobStatus.inactive, "F": JobStatus.inactive, "X": JobStatus.inactive}
+        known |= {"R": JobStatus.active, "E": JobStatus.active, "H": JobStatus.held}
+        return _strongest(
+            (name.strip(), known.get(state, JobStatus.queued)) for name, state in zip(names, states, strict=True)
+        )
+
+    @staticmethod
+    def _output(*command: str) -> str:
+        return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
 
 
 class _Cluster:
@@ -390,7 +443,8 @@ def _print_progress(space: DataSpace, most: int = 20) -> None:
 
 def _expectation(progress: Progress) -> str:
     if not progress.counts["waiting"] and not progress.begun:
-        return "All jobs are simulated." if progress.total else "There are no jobs."
+        failed = progress.counts["failed"]
+        return f"Nothing is left but {failed} failed jobs (see doc.error)." if failed else "All jobs are simulated."
     if progress.work_left is None or progress.typical is None or progress.spread is None:
         return "Expected completion: not known, since nothing was measured yet; see: supercube estimate"
     shortest, longest = progress.spread
@@ -403,14 +457,6 @@ def _expectation(progress: Progress) -> str:
 
 
 # --- the command line -------------------------------------------------------------------------------------------------
-
-
-def _exit_incomplete(_number: int, _frame: Any) -> None:
-    # Leaving through an exception lets the process pool end its workers, which checkpoint before they go; a second
-    # signal, such as the one a stopping worker sends here, must not cut that short.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    raise SystemExit(IncompleteError.exit_code)
 
 
 def _workers_start_with_default_signals() -> None:
@@ -446,6 +492,9 @@ def main() -> int:
             raise InputError(f"{PROJECT} holds no job yet; fill it first: python init.py demo")
         end = cluster.deadline(config, began)
         environment = _environment(config, sys.argv[1:])
+        if "submit" in sys.argv[1:2]:
+            # Before the jobs are looked at: one that ends in between must not seem neither done nor in the queue.
+            environment.get_scheduler().jobs()
     except SupercubeError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -453,8 +502,6 @@ def main() -> int:
         os.environ[cluster.DEADLINE] = f"{end:.0f}"
     # signac logs a damaged state point whenever it meets one; status says it once, in a sentence.
     logging.getLogger("signac").setLevel(logging.CRITICAL)
-    signal.signal(signal.SIGTERM, _exit_incomplete)
-    signal.signal(signal.SIGUSR1, _exit_incomplete)
     _workers_start_with_default_signals()
     executable = config.cluster.python or shlex.quote(sys.executable)
     project = Supercube.get_project(

@@ -32,7 +32,7 @@ def test_a_bundle_adds_time_up_or_nodes_parts():
 
 
 def test_only_simulations_have_a_gpu_and_share_it_when_asked():
-    chosen = config(engine="hoomd", cluster={"simulation": {"gpus": 1, "jobs_per_gpu": 4}})
+    chosen = config(device="gpu", cluster={"simulation": {"gpus": 1, "jobs_per_gpu": 4}})
     assert request(chosen, ["analysis"] * 4, parallel=True).gpus == 0
     shared = request(chosen, ["simulation"] * 4, parallel=True)
     assert (shared.gpus, shared.shared_gpu, shared.cores) == (1, True, 4)

@@ -40,8 +40,8 @@ def test_missing_and_empty_files_mean_the_defaults(tmp_path: Path, written: Any)
 
 
 def test_values_are_read(written: Any):
-    found = load_config(written("engine: lammps\nranks: 4\nwalltime_minutes: 30\n"))
-    assert (found.engine, found.ranks, found.walltime_minutes) == ("lammps", 4, 30.0)
+    found = load_config(written("engine: hoomd\nranks: 4\nwalltime_minutes: 30\n"))
+    assert (found.engine, found.ranks, found.walltime_minutes) == ("hoomd", 4, 30.0)
     assert found.frames == Config().frames
 
 

@@ -18,6 +18,9 @@ import numpy as np
 import pytest
 import signac
 
+from supercube import operations
+from supercube.errors import SupercubeError
+
 #: Seconds after which a command hangs: these take a few each on an idle machine.
 LONGEST = 300
 ROOT = Path(__file__).resolve().parent.parent
@@ -230,11 +233,48 @@ def test_a_run_ends_before_its_deadline_and_the_next_goes_on(study):
     late = str(time.time() + 60.0)  # less than the margin of two minutes
     stopped = run(study, "workflow.py", "run", "-j", crystal.id, code=75, SUPERCUBE_DEADLINE=late)
     assert "stopped by the walltime before it ran; run again to continue" in stopped.stderr
-    assert crystal.isfile("initial.gsd")
+    assert not crystal.isfile("initial.gsd")  # nothing is begun any more
     assert "error" not in crystal.doc
     run(study, "workflow.py", "run", "-j", crystal.id, SUPERCUBE_DEADLINE=str(time.time() + 3600.0))
     assert crystal.isfile("structure.png")
     assert "SUPERCUBE_DEADLINE is 'x'" in run(study, "workflow.py", "run", code=2, SUPERCUBE_DEADLINE="x").stderr
+
+
+def test_a_locked_job_is_left_alone_and_has_not_failed(study):
+    run(study, "init.py", "tiny")
+    crystal = next(job for job in jobs_of(study) if job.sp.initial == "SC")
+    lock = Path(crystal.fn("lock.json"))
+    lock.write_text(json.dumps({"host": "elsewhere", "pid": 1}))
+    done = run(study, "workflow.py", "run", "-j", crystal.id, code=75)
+    assert "is being run by process 1 on elsewhere" in done.stderr
+    assert "failed" not in done.stderr
+    assert not crystal.isfile("failed")
+    assert "error" not in crystal.doc
+    assert lock.exists()
+
+
+def test_a_signal_while_python_starts_is_a_clean_stop(study):
+    run(study, "init.py", "tiny")
+    # The imports take seconds here, as they do on a busy network disk.
+    (study / "numpy.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(60)\n")
+    with subprocess.Popen([sys.executable, "workflow.py", "run"], cwd=study, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"importing\n"
+        process.send_signal(signal.SIGUSR1)
+        assert process.wait(timeout=60) == 75
+
+
+def test_a_job_that_was_moved_meanwhile_is_not_made_anew(study):
+    run(study, "init.py", "tiny")
+    crystal = next(job for job in jobs_of(study) if job.sp.initial == "SC")
+    (study / "moved").mkdir()
+
+    def move(job):
+        Path(job.path).rename(study / "moved" / job.id)
+        raise OSError("no such file")
+
+    with pytest.raises(SupercubeError, match="was moved or deleted meanwhile"), operations.recording_errors(crystal):
+        move(crystal)
+    assert not Path(crystal.path).exists()
 
 
 def test_damaged_and_foreign_jobs_hide_no_other(study):

@@ -157,14 +157,26 @@ def test_nothing_is_done_before_the_longest_job(make: Any, project: Path):
 
 def test_all_ranks_of_a_job_are_paid(make: Any, project: Path):
     folders = make(CUBES, {**CUBES, "replicate": 1})
-    run(folders[0], 1000, 10.0, finished=True)
-    one = estimate(project).cost
+    run(folders[0], 1000, 10.0, finished=True, device="4 ranks, cpu")
+    assert estimate(project).cost is None  # one rank is another speed, which nobody has measured
     (project / "config.yaml").write_text("ranks: 4\n")
-    four = estimate(project).cost
-    assert one is not None
-    assert four is not None
-    assert four.hours == pytest.approx(4 * one.hours)
-    assert four.elapsed_hours == pytest.approx(one.elapsed_hours)
+    cost = estimate(project).cost
+    assert cost is not None
+    assert (cost.device, cost.measured) == ("cpu", 1)
+    assert cost.hours == pytest.approx(4 * cost.elapsed_hours)
+
+
+def test_simulations_that_share_a_gpu_share_its_hours(make: Any, project: Path):
+    folders = make(CUBES, {**CUBES, "replicate": 1})
+    run(folders[0], 1000, 10.0, finished=True, device="gpu (NVIDIA A100)")
+    text = "{{engine: hoomd, device: gpu, cluster: {{simulation: {{gpus: 1, jobs_per_gpu: {}}}}}}}"
+    hours = []
+    for number in (1, 4):
+        (project / "config.yaml").write_text(text.format(number))
+        cost = estimate(project).cost
+        assert cost is not None
+        hours.append(cost.hours)
+    assert hours[0] == pytest.approx(4 * hours[1])
 
 
 def rate(engine: str, device: str, seconds: float = 1e-3) -> Rate:

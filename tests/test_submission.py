@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -49,12 +49,12 @@ PROFILES = {
         False,
     ),
     "slurm-analysis-bundle": (
-        "{engine: hoomd, cluster: {scheduler: slurm, simulation: {gpus: 1}, analysis: {partition: cpu, memory_gb: 4}}}",
+        "{device: gpu, cluster: {scheduler: slurm, simulation: {gpus: 1}, analysis: {partition: cpu, memory_gb: 4}}}",
         ["-o", "analyse", "-b", "3", "-n", "3"],
         True,
     ),
     "slurm-shared-gpu": (
-        "{engine: hoomd, cluster: {scheduler: slurm, simulation: {gpus: 1, jobs_per_gpu: 3, memory_gb: 2}}}",
+        "{device: gpu, cluster: {scheduler: slurm, simulation: {gpus: 1, jobs_per_gpu: 3, memory_gb: 2}}}",
         ["-n", "3"],
         False,
     ),
@@ -66,6 +66,7 @@ PROFILES = {
     "pbs-gpu": (
         """
         engine: hoomd
+        device: gpu
         cluster:
           scheduler: pbs
           account: nano42
@@ -118,15 +119,12 @@ def submitted(campaign, options, **keywords):
     text = workflow(campaign, "submit", "--pretend", *options, **keywords).stdout
     for found, name in ((sys.executable, "PYTHON"), (str(campaign), "ROOT")):
         text = text.replace(found, name)
-    # The ids of submissions hold a hash of the project's path.
-    jobs = sorted(signac.get_project(campaign / "project"), key=lambda job: job.id)
-    for number, job in enumerate(jobs):
-        text = text.replace(job.id, f"JOB{number}")
-    lines = (
-        line if "--job-name" not in line and "#PBS -N" not in line else line.rsplit("-", 1)[0]
-        for line in text.split("\n")
-    )
-    return "\n".join(lines)
+    # Which jobs come first depends on the file system; the ids of submissions hold a hash of the project's path.
+    appeared = dict.fromkeys(re.findall(r"\b[0-9a-f]{32}\b", text))
+    jobs = {job.id for job in signac.get_project(campaign / "project")}
+    for number, found in enumerate(one for one in appeared if one in jobs):
+        text = text.replace(found, f"JOB{number}")
+    return re.sub(r"(Supercube-\S+-)[0-9a-f]{32,40}\b", r"\1HASH", text)
 
 
 @pytest.mark.parametrize("name", PROFILES)
@@ -154,21 +152,22 @@ def test_scripts_are_those_that_were_looked_at(campaign, name):
         ("cluster: {scheduler: sge}", [], "cluster.scheduler is 'sge'; expected 'auto', 'slurm' or 'pbs'"),
         ("cluster: {simulation: {gpu: 1}}", [], "cluster.simulation.gpu is not a known key; did you mean gpus?"),
         ("cluster: {simulation: {gpus: 2}}", [], "cluster.simulation.gpus is 2; expected 1 or less"),
-        ("{engine: lammps, cluster: {simulation: {gpus: 1}}}", [], "but engine is lammps, which would leave it idle"),
-        ("{device: cpu, cluster: {simulation: {gpus: 1}}}", [], "but device is cpu, which would leave it idle"),
+        ("{engine: lammps, cluster: {simulation: {gpus: 1}}}", [], "but engine is lammps, which may leave it idle"),
+        ("cluster: {simulation: {gpus: 1}}", [], "but device is auto, which may leave it idle"),
         ("cluster: {simulation: {jobs_per_gpu: 4}}", [], "jobs_per_gpu is 4, but gpus is 0"),
-        ("{ranks: 4, cluster: {simulation: {gpus: 1}}}", [], "ranks is 4 and cluster.simulation.gpus 1"),
+        ("{device: gpu, ranks: 4, cluster: {simulation: {gpus: 1}}}", [], "ranks is 4 and cluster.simulation.gpus 1"),
         ("cluster: {simulation: {walltime_hours: 0.03}}", [], "which the walltime_margin_minutes of 2 uses up"),
         ('cluster: {account: "a\\nrm -rf b"}', [], "cluster.account is"),
+        ("{ranks: 4, engine: lammps}", [], "ranks is 4, but engine is lammps"),
         ("cluster: 3", [], "cluster is 3; expected"),
         ("{device: gpu, cluster: {scheduler: slurm}}", [], "device is gpu, but cluster.simulation.gpus is 0"),
         (
-            "{cluster: {scheduler: slurm, simulation: {gpus: 1}}}",
+            "{device: gpu, cluster: {scheduler: slurm, simulation: {gpus: 1}}}",
             ["-b", "2", "-p"],
             "2 simulations at a time on one GPU, but cluster.simulation.jobs_per_gpu is 1",
         ),
         (
-            "{cluster: {scheduler: slurm, simulation: {gpus: 1, jobs_per_gpu: 3}}}",
+            "{device: gpu, cluster: {scheduler: slurm, simulation: {gpus: 1, jobs_per_gpu: 3}}}",
             ["-b", "6", "-p"],
             "6 simulations at a time on one GPU; expected at most the 3",
         ),
@@ -272,6 +271,48 @@ def test_the_script_fails_if_a_command_does_and_goes_on_with_the_next(script, co
     assert len(log.read_text().splitlines()) == 2
 
 
+def test_a_setup_that_sets_e_and_u_keeps_nothing_from_running(campaign, script):
+    path = script()
+    config = (campaign / "project" / "config.yaml").read_text()
+    configure(campaign, config.replace("python:", "setup: ['set -eu', 'export FROM_SETUP=yes'], python:"))
+    path.write_text(workflow(campaign, "submit", "--pretend", "-b", "2", "-n", "2").stdout)
+    process, log = begin(path, LEAVE="75")
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert len(log.read_text().splitlines()) == 2
+
+
+def test_simulations_share_a_gpu_under_mps_which_ends_with_the_script(campaign, script):
+    script()
+    actor = campaign / "project" / "actor"
+    # The daemon has the visible device; its clients count from 0, so they must not have it too.
+    actor.write_text('#!/bin/bash\necho "${CUDA_VISIBLE_DEVICES-none} $CUDA_MPS_PIPE_DIRECTORY" >> log\n')
+    gpu = "simulation: {gpus: 1, jobs_per_gpu: 2}"
+    configure(campaign, f"{{device: gpu, cluster: {{scheduler: slurm, {gpu}, python: {actor}}}}}")
+    path = campaign / "script.sh"
+    path.write_text(workflow(campaign, "submit", "--pretend", "-n", "2").stdout)
+    tools, daemon = campaign / "tools", campaign / "daemon"
+    tool(
+        tools,
+        "nvidia-cuda-mps-control",
+        f'if [ "$1" = -d ]; then echo "$CUDA_VISIBLE_DEVICES"; else cat; fi >> {daemon}',
+    )
+    environment = {"PATH": f"{tools}:{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": "3"}
+    process, log = begin(path, **environment)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert daemon.read_text().split() == ["3", "quit"]
+    seen = {tuple(line.split()) for line in log.read_text().splitlines()}
+    ((device, pipes),) = seen
+    assert len(log.read_text().splitlines()) == 2
+    assert device == "none"
+    assert not Path(pipes).exists()
+    (tools / "nvidia-cuda-mps-control").unlink()
+    process, _ = begin(path, **environment)
+    process.communicate(timeout=60)
+    assert process.returncode == 1
+
+
 # --- schedulers that are asked ----------------------------------------------------------------------------------------
 
 
@@ -285,24 +326,55 @@ def first_id(campaign):
     return min(job.id for job in signac.get_project(campaign / "project"))
 
 
-def test_what_is_in_the_queue_of_pbs_is_not_submitted_again(campaign):
-    """The answer has the form of `qstat -f -F json` of OpenPBS (its manual page, section FORMATS)."""
+#: A record of `qstat -f` (Torque and OpenPBS): long values go on in lines that begin with a tab.
+RECORD = """Job Id: 11.server
+    Job_Name = {head}
+\t{tail}
+    Job_Owner = someone@login1
+    job_state = {state}
+    queue = workq
+    Variable_List = PBS_O_HOME=/home/someone,foo="005,
+\tJob_Name = no,BASH_FUNC_module()={{ echo job_state = F
+
+"""
+
+
+@pytest.mark.parametrize(("state", "expected"), [("R", 5), ("Q", 5), ("H", 5), ("S", 5), ("E", 5), ("F", 6), ("C", 6)])
+def test_what_is_in_the_queue_of_pbs_is_not_submitted_again(campaign, state, expected):
     configure(campaign, "cluster: {scheduler: pbs}")
     tools = campaign / "tools"
-    tool(tools, "qstat", "cat answer.json")
+    tool(tools, "qselect", '[ "$1" = -u ] && cat numbers')
+    tool(tools, "qstat", '[ "$1 $2" = "-f 11.server" ] && cat record')
     tool(tools, "qsub", 'cat "${@: -1}" >> submitted; echo 12.server')
-    (campaign / "answer.json").write_text("{}")
+    (campaign / "numbers").touch()
     script = workflow(campaign, "submit", "--pretend", "-j", first_id(campaign), path=tools).stdout
     name = next(line.split()[-1] for line in script.splitlines() if line.startswith("#PBS -N"))
-    user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
-    for owner, expected in ((f"{user}@login1", 5), ("someone-else@login1", 6)):
-        job = {"Job_Name": name, "Job_Owner": owner, "job_state": "R"}
-        (campaign / "answer.json").write_text(json.dumps({"Jobs": {"11.server": job}}))
-        answer = workflow(campaign, "submit", "--pretend", path=tools).stdout
-        assert answer.count("#PBS -N") == expected
-    workflow(campaign, "submit", "-j", first_id(campaign), "-o", "simulate", path=tools)  # the other's is not ours
-    assert (campaign / "submitted").read_text().count("#PBS -N") == 1
+    (campaign / "numbers").write_text("11.server\n")
+    (campaign / "record").write_text(RECORD.format(head=name[:50], tail=name[50:], state=state))
+    workflow(campaign, "submit", path=tools)
+    assert (campaign / "submitted").read_text().count("#PBS -N") == expected
     assert (campaign / "project" / "logs").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        *[([state], 5) for state in ("PD", "R", "CF", "S", "ST", "SI", "RQ", "RH", "CG", "SO", "RD", "PR")],
+        *[([state], 6) for state in ("CD", "F", "TO", "CA", "NF", "OOM")],
+        (["R", "CG", "TO"], 5),  # one that has ended does not hide another
+    ],
+)
+def test_what_is_in_the_queue_of_slurm_is_not_submitted_again(campaign, states, expected):
+    configure(campaign, "cluster: {scheduler: slurm}")
+    tools = campaign / "tools"
+    tool(tools, "squeue", "cat queue")
+    tool(tools, "sbatch", 'cat "${@: -1}" >> submitted')
+    (campaign / "queue").touch()
+    script = workflow(campaign, "submit", "--pretend", "-j", first_id(campaign), path=tools).stdout
+    name = next(line.split('"')[1] for line in script.splitlines() if "--job-name" in line)
+    (campaign / "queue").write_text("".join(f"{state} {name}\n" for state in states))
+    workflow(campaign, "submit", path=tools)
+    assert (campaign / "submitted").read_text().count("--job-name") == expected
 
 
 def test_a_queue_that_does_not_answer_stops_submissions_and_nothing_else(campaign):

@@ -4,6 +4,9 @@ cd {{ project.path | quote_argument }} || exit 1
 {% for line in asked.setup %}
 {{ line }}
 {% endfor %}
+{% if asked.setup %}
+set +eu  # whatever they have set: a command that fails must not keep the next from running
+{% endif %}
 
 # A simulation leaves with a checkpoint before this time (seconds since 1970).
 export SUPERCUBE_DEADLINE=$(($(date +%s) + {{ asked.seconds }}))
@@ -13,6 +16,7 @@ export SUPERCUBE_PROGRESS=lines TQDM_DISABLE=1 OMP_NUM_THREADS=1
 # Several simulations share the GPU under NVIDIA's Multi-Process Service, which ends with this script.
 CUDA_MPS_PIPE_DIRECTORY=$(mktemp -d) && export CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY=$CUDA_MPS_PIPE_DIRECTORY
 nvidia-cuda-mps-control -d || { echo "NVIDIA's MPS does not start on $(hostname): set jobs_per_gpu: 1" >&2; exit 1; }
+unset CUDA_VISIBLE_DEVICES  # the daemon has it, and counts from 0 for those it serves
 trap 'echo quit | nvidia-cuda-mps-control; rm -rf "$CUDA_MPS_PIPE_DIRECTORY"' EXIT
 {% endif %}
 

@@ -21,7 +21,7 @@
 # A warning to this shell before the limit, in case the simulations do not see it coming.
 #SBATCH --signal=B:USR1@{{ asked.warning }}
 {% endif %}
-#SBATCH --output="{{ job_output or project.path ~ "/logs/%j.out" }}"
+#SBATCH --output="{{ job_output or (project.path | replace("%", "%%")) ~ "/logs/%j.out" }}"
 {% for line in asked.options %}
 #SBATCH {{ line }}
 {% endfor %}

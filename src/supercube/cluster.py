@@ -161,6 +161,18 @@ def deadline(config: Config, began: float) -> float | None:
     return min(limits, default=None)
 
 
+def check_time(config: Config) -> float | None:
+    """As :func:`seconds_left`.
+
+    Raises:
+        IncompleteError: no time is left to begin anything.
+    """
+    left = seconds_left(config)
+    if left is not None and left < 0:
+        raise IncompleteError("stopped by the walltime before it ran; run again to continue.")
+    return left
+
+
 def seconds_left(config: Config) -> float | None:
     """How long a simulation may still run so that its last checkpoint is written ``margin`` before the deadline."""
     end = deadline(config, time.time())

@@ -73,12 +73,14 @@ class Config(StrictModel):
     @model_validator(mode="after")
     def _check_gpus(self) -> Self:
         nodes = self.cluster.simulation
-        if nodes.gpus and (self.engine == "lammps" or self.device == "cpu"):
-            found = "engine is lammps" if self.engine == "lammps" else "device is cpu"
+        if nodes.gpus and (self.engine == "lammps" or self.device != "gpu"):
+            found = "engine is lammps" if self.engine == "lammps" else f"device is {self.device}"
             raise ValueError(
-                f"cluster.simulation.gpus is {nodes.gpus}, but {found}, which would leave it idle; expected gpus: 0, "
-                "or engine: hoomd and device: gpu."
+                f"cluster.simulation.gpus is {nodes.gpus}, but {found}, which may leave it idle; expected device: gpu "
+                "and engine: hoomd or auto, or gpus: 0."
             )
+        if self.engine == "lammps" and self.ranks > 1:
+            raise ValueError(f"ranks is {self.ranks}, but engine is lammps, which runs on one; expected ranks: 1.")
         if nodes.jobs_per_gpu > 1 and not nodes.gpus:
             raise ValueError(
                 f"cluster.simulation.jobs_per_gpu is {nodes.jobs_per_gpu}, but gpus is 0; expected gpus: 1, or "

@@ -219,7 +219,7 @@ def estimate(path: Path, *, at_a_time: int = 1, measure: float | None = None) ->
         begun=sum(work.begun for work in works),
         steps=sum(work.steps for work in works),
         at_a_time=at_a_time,
-        cost=_cost(works, chosen, model, config.ranks, at_a_time) if model else None,
+        cost=_cost(works, chosen, model, config, at_a_time) if model else None,
         groups=tuple(_groups(works, chosen, model)),
         problems=problems,
     )
@@ -266,9 +266,13 @@ def _representative(works: Sequence[Work], most: int = 3) -> list[Work]:
 
 
 def _chosen(rates: Sequence[Rate], config: Config) -> list[Rate]:
-    """Rates of the engine and device that the jobs will run on: as configured, else those measured most often."""
+    """Rates of the engine, device and ranks that the jobs will run on: as configured, else those measured most often."""
     device = "gpu" if config.cluster.simulation.gpus else config.device
-    fitting = [rate for rate in rates if config.engine in ("auto", rate.engine) and device in ("auto", rate.device)]
+    fitting = [
+        rate
+        for rate in rates
+        if config.engine in ("auto", rate.engine) and device in ("auto", rate.device) and rate.ranks == config.ranks
+    ]
     if not fitting:
         return []
     ((engine, kind), _), *_ = Counter((rate.engine, rate.device) for rate in fitting).most_common(1)
@@ -301,10 +305,12 @@ def _priced(group: Group, model: RateModel, seconds: float) -> Group:
     return replace(group, steps_per_second=1.0 / seconds, hours=hours, low=hours / factor, high=hours * factor)
 
 
-def _cost(works: Sequence[Work], rates: Sequence[Rate], model: RateModel, ranks: int, at_a_time: int) -> Cost:
+def _cost(works: Sequence[Work], rates: Sequence[Rate], model: RateModel, config: Config, at_a_time: int) -> Cost:
     each = [work.steps * model.seconds(work.particles, work.work) / 3600.0 for work in works]
     on_gpu = rates[0].device == "gpu"
-    hours = sum(each) * (1 if on_gpu else ranks)  # a job holds all of its ranks for as long as it runs
+    # A job holds all of its ranks for as long as it runs, and its share of a GPU (the speeds should then be those of
+    # jobs that shared one).
+    hours = sum(each) / config.cluster.simulation.jobs_per_gpu if on_gpu else sum(each) * config.ranks
     factor = math.exp(model.spread)
     return Cost(
         engine=rates[0].engine,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .cluster import seconds_left
+from .cluster import check_time
 from .config import Config, load_config
 from .configuration import Configuration, in_mean_box, read_gsd, write_gsd
 from .dataspace import JobRecord, open_project, read_data_space, read_document
@@ -158,6 +159,8 @@ def recording_errors(job: Any) -> Iterator[None]:
     except (IncompleteError, LockedError):
         raise
     except (SupercubeError, OSError) as error:
+        if not Path(job.path).is_dir():  # opening its document would make the job anew
+            raise SupercubeError(f"job {job.id} was moved or deleted meanwhile ({error}).") from error
         _forget_results(job)
         Path(job.fn(FAILED)).touch()
         job.doc["error"] = str(error)
@@ -179,6 +182,20 @@ def _forget_results(job: Any) -> None:
         job.doc.pop(key, None)
 
 
+def _alone(operation: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Hold the job's lock, as simulations do, so that it is neither moved nor run on meanwhile."""
+
+    @functools.wraps(operation)
+    def locked(job: Any) -> None:
+        from .engines.checkpoint import job_lock
+
+        with job_lock(Path(job.path)):
+            operation(job)
+
+    return locked
+
+
+@_alone
 def build(job: Any) -> None:
     """Write ``initial.gsd``: the random fluid, crystal or user's file of the state point."""
     from .protocol.initial import initial_configuration
@@ -228,7 +245,7 @@ def _simulate(job: Any, config: Config | None, *, stage: str) -> None:
             log_period=config.log_period,
             frames=config.frames,
             checkpoint_seconds=config.checkpoint_seconds,
-            walltime_seconds=_walltime_seconds(config),
+            walltime_seconds=check_time(config),
             progress=progress_style(),
             label=job.id[:8],
         ),
@@ -237,18 +254,7 @@ def _simulate(job: Any, config: Config | None, *, stage: str) -> None:
     job.doc.update(record | {"model": model.describe(), "total_steps": schedule.total_steps})
 
 
-def _walltime_seconds(config: Config) -> float | None:
-    """Seconds that a simulation may take.
-
-    Raises:
-        IncompleteError: none are left.
-    """
-    left = seconds_left(config)
-    if left is not None and left < 0:
-        raise IncompleteError("stopped by the walltime before it ran; run again to continue.")
-    return left
-
-
+@_alone
 def classify(job: Any) -> None:
     """Label every particle, write the answer to the document and the series of all frames to ``order.npz``."""
     from .engines.segments import read_log, read_trajectory
@@ -343,6 +349,7 @@ def _mean(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
     return float(values.mean()) if len(values) else None, max(errors, default=None)
 
 
+@_alone
 def scatter(job: Any) -> None:
     """Write ``scattering.npz`` and, last, ``scattering.png``: of the frames that were classified, equal contrasts."""
     from .engines.segments import read_trajectory
@@ -361,6 +368,7 @@ def scatter(job: Any) -> None:
     plot_scattering(found, job.fn(SCATTERED), title=describe(state_point))
 
 
+@_alone
 def render(job: Any) -> None:
     """Draw ``order.png`` and, last, ``structure.png``."""
     from .engines.segments import read_trajectory

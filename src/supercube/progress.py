@@ -107,9 +107,9 @@ def progress_of(space: DataSpace, now: float | None = None) -> Progress:
 
 def job_progress(job: JobRecord, now: float) -> JobProgress:
     """Where one job is, from the names of its files and, once it has begun, its manifest."""
-    from .operations import EVAPORATED, FAILED, ORDER, PICTURE
+    from .operations import EVAPORATED, FAILED, ORDER, PICTURE, SCATTERED
 
-    if job.has(PICTURE):
+    if job.has(PICTURE) and job.has(SCATTERED):
         return JobProgress(job.id, "failed" if job.has(FAILED) else "finished", 1.0)
     if job.has(ORDER) or job.has(EVAPORATED):
         return JobProgress(job.id, "failed" if job.has(FAILED) else "simulated", 1.0)

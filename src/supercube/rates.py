@@ -11,6 +11,7 @@ the spread, 0.3 to 0.5: most of it is machines that were shared, and that dense 
 from __future__ import annotations
 
 import math
+import re
 import statistics
 import tempfile
 from collections import defaultdict
@@ -76,6 +77,7 @@ class Rate:
         particles: what was run.
         work: n_beads + 5 n_bodies.
         seconds: wall-clock time per step.
+        ranks: MPI ranks that it ran on.
     """
 
     engine: str
@@ -83,6 +85,7 @@ class Rate:
     particles: Particles
     work: float
     seconds: float
+    ranks: int = 1
 
 
 def work_of(beads: int, bodies: int) -> float:
@@ -182,9 +185,11 @@ def rate_of(manifest: Mapping[str, Any], state_point: StatePoint) -> Rate | None
     wall = float(record.get("wall_seconds", 0.0))
     if step <= 0 or wall <= 0:
         return None
-    device = str(record.get("device", "cpu")).partition(" ")[0]
+    # Such as "cpu", "gpu (NVIDIA A100)" or "8 ranks, cpu".
+    told = re.match(r"(?:(\d+) ranks, )?(\w+)", str(record.get("device", "cpu")))
+    ranks, device = (int(told[1] or 1), told[2]) if told else (1, "cpu")
     work = work_of(beads_of(state_point), state_point.n_bodies)
-    return Rate(str(manifest["identity"]["engine"]), device, Particles.of(state_point), work, wall / step)
+    return Rate(str(manifest["identity"]["engine"]), device, Particles.of(state_point), work, wall / step, ranks)
 
 
 def newest_slot(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -137,9 +137,6 @@ def test_a_lock_of_another_host_is_kept_while_it_is_refreshed(tmp_path):
     os.utime(lock, (past, past))
     with pytest.raises(LockedError, match=r"process 1 on elsewhere, last seen 230 minutes ago"), job_lock(tmp_path):
         pytest.fail("took the lock of another host")
-    refresh_lock(tmp_path)
-    with pytest.raises(LockedError, match=r"last seen 0 minutes ago"), job_lock(tmp_path):
-        pytest.fail("took the lock of another host")
 
 
 def test_a_lock_of_a_host_that_died_is_taken_over(tmp_path):
@@ -149,5 +146,28 @@ def test_a_lock_of_a_host_that_died_is_taken_over(tmp_path):
     os.utime(lock, (past, past))
     with job_lock(tmp_path):
         assert json.loads(lock.read_text())["pid"] == os.getpid()
+        os.utime(lock, (past, past))
+        refresh_lock(tmp_path)
+        assert lock.stat().st_mtime > past + FORSAKEN
     assert list(tmp_path.iterdir()) == []
-    refresh_lock(tmp_path)  # nothing to refresh is no error
+
+
+def test_a_living_process_of_the_same_number_does_not_hold_a_job_for_ever(tmp_path):
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps({"host": os.uname().nodename, "pid": os.getppid()}))
+    with pytest.raises(LockedError), job_lock(tmp_path):
+        pytest.fail("took the lock of a living process")
+    past = lock.stat().st_mtime - FORSAKEN - 60
+    os.utime(lock, (past, past))
+    with job_lock(tmp_path):
+        assert json.loads(lock.read_text())["pid"] == os.getpid()
+
+
+def test_a_lock_that_was_taken_away_is_neither_refreshed_nor_removed(tmp_path):
+    lock = tmp_path / "lock.json"
+    other = json.dumps({"host": "elsewhere", "pid": 7})
+    with job_lock(tmp_path):
+        lock.write_text(other)
+        with pytest.raises(LockedError, match="taken over by another process"):
+            refresh_lock(tmp_path)
+    assert lock.read_text() == other

@@ -17,7 +17,7 @@ from supercube.engines.base import State
 from supercube.engines.checkpoint import Checkpoint
 from supercube.engines.run import RunOptions, progress_style, simulate
 from supercube.engines.segments import read_log, read_trajectory
-from supercube.errors import CheckpointError, EngineError, IncompleteError
+from supercube.errors import CheckpointError, EngineError, IncompleteError, LockedError
 from supercube.model.particles import build_model
 
 
@@ -156,12 +156,33 @@ def test_no_chunk_begins_that_would_end_after_the_deadline(monkeypatch, dry, opt
         dry(options=options(walltime_seconds=25.0))
 
 
-def test_checkpoints_show_that_the_process_is_alive(monkeypatch, dry, options):
+def test_every_chunk_shows_that_the_process_is_alive(monkeypatch, dry, options):
     seen = []
     monkeypatch.setattr(run_module, "refresh_lock", lambda folder: seen.append((folder / "lock.json").exists()))
-    dry(options=options(checkpoint_seconds=1e-9))
+    dry()
     assert len(seen) > 3
     assert all(seen)
+
+
+def test_who_was_taken_over_while_suspended_writes_nothing_more(monkeypatch, dry):
+    """A process that slept for hours (scontrol suspend) wakes up when another one has gone on with its job."""
+    advance, lock = run_module._Run._advance, dry.folder / "lock.json"
+    other = json.dumps({"host": "elsewhere", "pid": 7})
+
+    def sleep_in_the_third(self, until):
+        frame = advance(self, until)
+        if self.step == 150:
+            lock.write_text(other)
+        return frame
+
+    monkeypatch.setattr(run_module._Run, "_advance", sleep_in_the_third)
+    with pytest.raises(LockedError, match=r"taken over by another process"):
+        dry()
+    assert lock.read_text() == other
+    assert read_log(dry.folder)["step"][-1] == 100
+    lock.unlink()
+    monkeypatch.undo()
+    assert dry().steps_done == dry.schedule.total_steps
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 #!/bin/bash
-#PBS -N Supercube-JOB3-buildequilib
-#PBS -l select=1:ncpus=1:ngpus=1:mem=8192mb
+#PBS -N Supercube-JOB0-buildequilib-HASH
+#PBS -l select=1:ncpus=1:mpiprocs=1:ngpus=1:mem=8192mb
 #PBS -l walltime=24:00:00
 #PBS -q gpuq
 #PBS -A nano42
@@ -37,8 +37,8 @@ finish() {
     pids=()
 }
 
-# simulate(JOB3)
-begin apptainer exec --nv supercube.sif python3 ROOT/workflow.py run -o simulate -j JOB3
+# simulate(JOB0)
+begin apptainer exec --nv supercube.sif python3 ROOT/workflow.py run -o simulate -j JOB0
 finish
 exit $code
 

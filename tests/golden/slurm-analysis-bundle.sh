@@ -1,5 +1,5 @@
 #!/bin/bash
-#SBATCH --job-name="Supercube-bundle
+#SBATCH --job-name="Supercube-bundle-HASH"
 #SBATCH --nodes=1
 #SBATCH --ntasks=1
 #SBATCH --time=03:00:00
@@ -38,16 +38,16 @@ finish() {
     pids=()
 }
 
-# analyse(JOB3)
-begin PYTHON ROOT/workflow.py run -o analyse -j JOB3
-finish
-
-# analyse(JOB5)
-begin PYTHON ROOT/workflow.py run -o analyse -j JOB5
-finish
-
 # analyse(JOB0)
 begin PYTHON ROOT/workflow.py run -o analyse -j JOB0
+finish
+
+# analyse(JOB1)
+begin PYTHON ROOT/workflow.py run -o analyse -j JOB1
+finish
+
+# analyse(JOB2)
+begin PYTHON ROOT/workflow.py run -o analyse -j JOB2
 finish
 exit $code
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-#SBATCH --job-name="Supercube-JOB3-buildequilib
+#SBATCH --job-name="Supercube-JOB0-buildequilib-HASH"
 #SBATCH --nodes=1
 #SBATCH --ntasks=1
 #SBATCH --time=12:00:00
@@ -36,8 +36,8 @@ finish() {
     pids=()
 }
 
-# simulate(JOB3)
-begin PYTHON ROOT/workflow.py run -o simulate -j JOB3
+# simulate(JOB0)
+begin PYTHON ROOT/workflow.py run -o simulate -j JOB0
 finish
 exit $code
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-#SBATCH --job-name="Supercube-JOB3-buildequilib
+#SBATCH --job-name="Supercube-JOB0-buildequilib-HASH"
 #SBATCH --nodes=1
 #SBATCH --ntasks=1
 #SBATCH --time=24:00:00
@@ -17,6 +17,7 @@ cd ROOT/project || exit 1
 module load micromamba
 eval "$(micromamba shell hook -s bash)"
 micromamba activate supercube
+set +eu  # whatever they have set: a command that fails must not keep the next from running
 
 # A simulation leaves with a checkpoint before this time (seconds since 1970).
 export SUPERCUBE_DEADLINE=$(($(date +%s) + 86400))
@@ -45,8 +46,8 @@ finish() {
     pids=()
 }
 
-# simulate(JOB3)
-begin python3 ROOT/workflow.py run -o simulate -j JOB3
+# simulate(JOB0)
+begin python3 ROOT/workflow.py run -o simulate -j JOB0
 finish
 exit $code
 

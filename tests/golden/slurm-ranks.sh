@@ -1,5 +1,5 @@
 #!/bin/bash
-#SBATCH --job-name="Supercube-bundle
+#SBATCH --job-name="Supercube-bundle-HASH"
 #SBATCH --nodes=1
 #SBATCH --ntasks=8
 #SBATCH --time=24:00:00
@@ -34,12 +34,12 @@ finish() {
     pids=()
 }
 
-# all(JOB3)
-begin PYTHON ROOT/workflow.py run -o all -j JOB3
+# all(JOB0)
+begin PYTHON ROOT/workflow.py run -o all -j JOB0
 finish
 
-# all(JOB5)
-begin PYTHON ROOT/workflow.py run -o all -j JOB5
+# all(JOB1)
+begin PYTHON ROOT/workflow.py run -o all -j JOB1
 finish
 exit $code
 

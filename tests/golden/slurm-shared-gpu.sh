@@ -1,5 +1,5 @@
 #!/bin/bash
-#SBATCH --job-name="Supercube-bundle
+#SBATCH --job-name="Supercube-bundle-HASH"
 #SBATCH --nodes=1
 #SBATCH --ntasks=3
 #SBATCH --time=12:00:00
@@ -18,6 +18,7 @@ export SUPERCUBE_PROGRESS=lines TQDM_DISABLE=1 OMP_NUM_THREADS=1
 # Several simulations share the GPU under NVIDIA's Multi-Process Service, which ends with this script.
 CUDA_MPS_PIPE_DIRECTORY=$(mktemp -d) && export CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY=$CUDA_MPS_PIPE_DIRECTORY
 nvidia-cuda-mps-control -d || { echo "NVIDIA's MPS does not start on $(hostname): set jobs_per_gpu: 1" >&2; exit 1; }
+unset CUDA_VISIBLE_DEVICES  # the daemon has it, and counts from 0 for those it serves
 trap 'echo quit | nvidia-cuda-mps-control; rm -rf "$CUDA_MPS_PIPE_DIRECTORY"' EXIT
 
 # Commands run in the background, because only a shell that waits hears a signal at once. It goes on to them: they
@@ -43,14 +44,14 @@ finish() {
     pids=()
 }
 
-# simulate(JOB3)
-begin PYTHON ROOT/workflow.py run -o simulate -j JOB3
-
-# simulate(JOB5)
-begin PYTHON ROOT/workflow.py run -o simulate -j JOB5
-
 # simulate(JOB0)
 begin PYTHON ROOT/workflow.py run -o simulate -j JOB0
+
+# simulate(JOB1)
+begin PYTHON ROOT/workflow.py run -o simulate -j JOB1
+
+# simulate(JOB2)
+begin PYTHON ROOT/workflow.py run -o simulate -j JOB2
 
 finish
 exit $code

@@ -46,11 +46,13 @@ class Study:
         (self.project / "spaces").mkdir()
         (self.project / "spaces" / "small.yaml").write_text(SPACE)
 
-    def configure(self, *, walltime_minutes, margin_minutes, checkpoint_seconds, gpus=1):
-        simulation = {"partition": "gpu", "walltime_hours": walltime_minutes / 60.0, "gpus": gpus}
+    def configure(self, *, walltime_minutes, margin_minutes, checkpoint_seconds, device="auto"):
+        simulation = {"partition": "gpu", "walltime_hours": walltime_minutes / 60.0}
+        # LAMMPS, which runs here, has no use for a GPU, and gets one all the same.
+        simulation |= {"gpus": 1} if device == "gpu" else {"options": ["--gres=gpu:1"]}
         analysis = {"partition": "cpu", "walltime_hours": 0.5, "memory_gb": 0.5}
         config = yaml.safe_load((ROOT / "project" / "config.yaml").read_text())
-        config |= {"log_period": LOG_PERIOD, "frames": FRAMES}  # engine auto: LAMMPS, if HOOMD-blue is not here
+        config |= {"device": device, "log_period": LOG_PERIOD, "frames": FRAMES}
         config |= {"checkpoint_seconds": checkpoint_seconds, "walltime_margin_minutes": margin_minutes}
         config["cluster"] |= {"scheduler": "auto", "simulation": simulation, "analysis": analysis}
         (self.project / "config.yaml").write_text(yaml.safe_dump(config))
@@ -178,7 +180,7 @@ def test_no_process_outlives_the_cluster(tmp_path):
 
 def test_two_jobs_go_all_the_way_in_one_submission(study):
     study.run("init.py", "small")
-    study.configure(walltime_minutes=30.0, margin_minutes=2.0, checkpoint_seconds=60.0, gpus=0)
+    study.configure(walltime_minutes=30.0, margin_minutes=2.0, checkpoint_seconds=60.0)
     short = [job for job in study.jobs() if job.doc["protocol"]["hold_time"] < 100]
     command = ("-o", "all", "--bundle", "2", "--parallel", "-j", *(job.id for job in short))
     study.slurm.run("scontrol", "update", "PartitionName=gpu", "State=DOWN")
@@ -190,6 +192,18 @@ def test_two_jobs_go_all_the_way_in_one_submission(study):
     study.wait_until_empty()
     for job in short:
         assert_finished(job)
+
+
+def test_a_simulation_that_asks_for_a_gpu_gets_one_and_says_if_it_cannot_use_it(study):
+    study.run("init.py", "small")
+    study.configure(walltime_minutes=30.0, margin_minutes=2.0, checkpoint_seconds=60.0, device="gpu")
+    ((number, submitted),) = study.submit("-n", "1").items()
+    assert submitted["TresPerNode"] == "gres:gpu:1"
+    study.wait_until_empty()
+    (job,) = (job for job in study.jobs() if job.isfile(FAILED))
+    assert job.id in submitted["JobName"]
+    assert "GPU" in job.doc["error"] or "HOOMD-blue" in job.doc["error"]
+    assert study.slurm.jobs()[number]["JobState"] == "FAILED"
 
 
 def test_a_campaign_outlives_its_walltime_and_a_cancellation(study):

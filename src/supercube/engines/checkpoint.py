@@ -33,8 +33,8 @@ _SLOTS = ("a.npz", "b.npz")
 _MANIFEST = "manifest.json"
 #: The lock of a job, in its folder.
 LOCK = "lock.json"
-#: Seconds without a sign of life after which a lock of another host is taken over: many checkpoints, and more than the
-#: longest chunk of any run that is worth its electricity.
+#: Seconds without a sign of life after which a lock is taken over: more than the longest chunk of any run that is worth
+#: its electricity.
 FORSAKEN = 4 * 3600.0
 #: Prefix of the arrays that only the engine which wrote them reads.
 _PRIVATE = "private_"
@@ -171,8 +171,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def job_lock(folder: Path) -> Iterator[None]:
     """Hold the job for this process: a file with host and pid.
 
-    A lock of this host whose process is gone is stale and taken over. A process of another host cannot be asked, so its
-    lock is stale once it has not been refreshed (as every checkpoint does) for ``FORSAKEN`` seconds: nodes die.
+    A lock of this host whose process is gone is stale and taken over. A process of another host cannot be asked, and a
+    number of this host may belong to another process by now; so a lock is stale, too, once it has not been refreshed
+    for ``FORSAKEN`` seconds. Who was only suspended for so long finds out by :func:`refresh_lock`.
 
     Raises:
         LockedError: another process holds the job.
@@ -181,7 +182,7 @@ def job_lock(folder: Path) -> Iterator[None]:
     host, pid = socket.gethostname(), os.getpid()
     # A hard link appears whole or not at all, so nobody ever reads a lock without its content.
     mine = folder / f"lock.json.{host}.{pid}"
-    mine.write_text(json.dumps({"host": host, "pid": pid}))
+    mine.write_text(_name())
     try:
         for _ in range(2):
             try:
@@ -196,13 +197,35 @@ def job_lock(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        if _is_mine(path):
+            path.unlink(missing_ok=True)
 
 
 def refresh_lock(folder: Path) -> None:
-    """Show other hosts that the process which holds the job is alive."""
+    """Show other processes that the one which holds the job is alive; call it before anything is written.
+
+    Raises:
+        LockedError: another process has taken the job over, because this one gave no sign of life for long.
+    """
+    path = folder / LOCK
+    if not _is_mine(path):
+        raise LockedError(
+            f"{folder} was taken over by another process while this one was suspended; nothing more is written from "
+            "here."
+        )
     with contextlib.suppress(FileNotFoundError):
-        os.utime(folder / LOCK)
+        os.utime(path)
+
+
+def _is_mine(path: Path) -> bool:
+    try:
+        return path.read_text() == _name()
+    except FileNotFoundError:
+        return False
+
+
+def _name() -> str:
+    return json.dumps({"host": socket.gethostname(), "pid": os.getpid()})
 
 
 def _remove_if_stale(path: Path, host: str, me: int, mine: Path) -> None:
@@ -217,8 +240,7 @@ def _remove_if_stale(path: Path, host: str, me: int, mine: Path) -> None:
         pid = int(holder["pid"])
     except (ValueError, KeyError, TypeError):
         holder, pid = {"host": host}, -1  # damaged: no process ever leaves it so
-    ours = holder.get("host") == host
-    if not (pid > 0 and _is_alive(pid)) if ours else silent > FORSAKEN:
+    if silent > FORSAKEN or (holder.get("host") == host and not (pid > 0 and _is_alive(pid))):
         # Two processes may both have read the stale lock; renaming it away succeeds for one, and what it took away
         # is given back if the other was faster and had put its own there.
         taken = path.with_name(f"lock.json.stale.{me}")

@@ -221,6 +221,7 @@ class _Run:
                 while self.step < until:
                     chunk_began = time.monotonic()
                     frame = self._advance(until)
+                    refresh_lock(self.folder)
                     report(self.step, self.schedule.stage(self.step - 1))
                     self._record(frame=frame or self.step == until)
                     now = time.monotonic()
@@ -266,7 +267,6 @@ class _Run:
             "segments": [*self.segments, self.writer.sync()],
         }
         self.checkpoint.save(self.engine.state(), record)
-        refresh_lock(self.folder)
 
     def _result(self, elapsed: float) -> RunResult:
         rate = (self.step - self.first_step) / elapsed if elapsed > 0 else None
