@@ -44,7 +44,7 @@ def finish(job):
     job.doc.update(order.document() | {"model": model.describe(), "engine": "lammps", "steps_done": 10})
     job.doc.update({"engine_version": "2025", "device": "cpu"})
     job.doc.update({"thermal": {"cube_edge": 0.98, "sphere_diameter": None}, "pressure": 12.5, "pressure_sem": 0.5})
-    for marker in (operations.EVAPORATED, operations.ORDER, operations.PICTURE):
+    for marker in (operations.EVAPORATED, operations.ORDER, operations.SCATTERED, operations.PICTURE):
         Path(job.fn(marker)).parent.mkdir(exist_ok=True)
         Path(job.fn(marker)).touch()
 

@@ -36,7 +36,10 @@ def space(tmp_path):
     return made
 
 
-FINISHED = (["initial.gsd", "checkpoint/evaporated", "order.npz", "structure.png"], [(500, 50.0), (1000, 100.0)])
+FINISHED = (
+    ["initial.gsd", "checkpoint/evaporated", "order.npz", "scattering.png", "structure.png"],
+    [(500, 50.0), (1000, 100.0)],
+)
 
 
 def test_stages_are_told_by_files_alone(space):

@@ -24,11 +24,11 @@ import yaml
 
 from .dataspace import DOCUMENT, open_project
 from .errors import EngineError, InputError
-from .operations import EQUILIBRATED, EVAPORATED, FAILED, INITIAL, ORDER, PICTURE
+from .operations import EQUILIBRATED, EVAPORATED, FAILED, INITIAL, ORDER, PICTURE, SCATTERED
 from .spaces import MAX_JOBS, expand
 from .statepoint import SCHEMA_VERSION
 
-MARKERS = (INITIAL, EQUILIBRATED, EVAPORATED, ORDER, PICTURE, FAILED)
+MARKERS = (INITIAL, EQUILIBRATED, EVAPORATED, ORDER, SCATTERED, PICTURE, FAILED)
 #: How many jobs are submitted.
 SUBMITTED = 100
 #: Seconds allowed on two cores and a local disk, for a number of jobs: init.py, status, submit, estimate.
@@ -191,6 +191,7 @@ def _plain_look(directory: Path) -> int:
 
 def _pretend_results(directory: Path) -> None:
     """Half of the jobs as if finished, and a few of the others as if begun."""
+    (directory / "phase_map.png").touch()  # whose age is compared with that of every result
     jobs = sorted(open_project(directory), key=lambda job: str(job.id))
     for number, job in enumerate(jobs):
         folder = Path(job.path)

@@ -20,7 +20,8 @@ def test_titles_say_what_it_is_and_what_was_found(space):
 def test_states(space):
     states = {pe: entry_of(space, evaporation_rate=pe).state for pe in (8.0, 20.0, 60.0)}
     assert states == {8.0: "waiting", 20.0: "failed", 60.0: "running"}
-    assert entry_of(space, initial="NaCl").state == "finished"
+    assert entry_of(space, initial="ABO3", replicate=0).state == "finished"
+    assert entry_of(space, initial="NaCl").state == "simulated"  # no scattering yet
     assert entry_of(space, initial="ABO3", replicate=1).state == "unreadable"
 
 

@@ -21,7 +21,7 @@ def column(found, key):
 
 def test_every_job_has_a_row(found, space):
     assert column(found, "structure") == [None, None, None, "NaCl", "ABO3", None]
-    assert column(found, "state") == ["waiting", "failed", "running", "finished", "finished", "unreadable"]
+    assert column(found, "state") == ["waiting", "failed", "running", "simulated", "finished", "unreadable"]
     assert column(found, "progress") == [None, None, 0.6, 1, 1, None]
     assert column(found, "size_ratio")[:3] == [None] * 3  # no meaning without spheres
     assert column(found, "job")[3] == find(space, initial="NaCl").id

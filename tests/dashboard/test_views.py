@@ -65,7 +65,16 @@ def test_an_unknown_job_is_a_sentence(client):
 
 def test_the_project_page_counts_and_names_what_cannot_be_read(client):
     text = text_of(client.get("/project/"))
-    for words in ("7 jobs", "2 finished", "1 running", "1 failed", "2 unreadable", "is damaged", "is not of supercube"):
+    for words in (
+        "7 jobs",
+        "1 finished",
+        "1 simulated",
+        "1 running",
+        "1 failed",
+        "2 unreadable",
+        "is damaged",
+        "is not of supercube",
+    ):
         assert words in text
 
 
