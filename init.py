@@ -33,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"init.py: {error}", file=sys.stderr)
         return error.exit_code
     print(_sentence(report))
-    return 0
+    for problem in report.problems:
+        print(f"init.py: {problem}", file=sys.stderr)
+    return 1 if report.problems else 0
 
 
 def space_file(space: str) -> Path:

@@ -65,7 +65,9 @@ from supercube import cluster, operations
 from supercube.config import Config, load_config
 from supercube.dataspace import DataSpace, JobRecord, is_ours, open_project, problem_lines, read_data_space
 from supercube.errors import IncompleteError, InputError, LockedError, SupercubeError
+from supercube.estimate import Estimate, estimate
 from supercube.progress import Progress, duration, progress_of
+from supercube.statepoint import nearest_key
 
 PROJECT = Path(__file__).resolve().parent / "project"
 #: What ``submit`` submits if no -o says otherwise: nothing that needs a GPU waits with what does not.
@@ -94,11 +96,36 @@ class Supercube(FlowProject):
         ``num`` limits each of them. Simulations that share a GPU (config.yaml) are bundled by themselves.
         """
         shared = load_config(PROJECT / "config.yaml").cluster.simulation.jobs_per_gpu
+        self._check_selection(jobs, names)
         for chosen in [[name] for name in SUBMITTED] if names is None else [names]:
             bundle = (bundle_size, parallel)
             if shared > 1 and bundle == (1, False) and chosen in (["simulate"], ["all"]):
                 bundle = (shared, True)
             super().submit(bundle[0], jobs, chosen, num, bundle[1], **options)
+
+    def run(self, jobs: Any = None, names: Any = None, **options: Any) -> None:
+        """As signac-flow's, but a selection that selects nothing is an error, and the maps are drawn last."""
+        self._check_selection(jobs, names)
+        if names:
+            super().run(jobs=jobs, names=names, **options)
+            return
+        # Within a run each operation is executed once: a map could come before the jobs that it should show.
+        maps = [operation.__name__ for operation, _, _ in _MAPS]
+        super().run(jobs=jobs, names=[name for name in self.operations if name not in maps], **options)
+        every = tuple(self)
+        for operation, is_due, is_newer in _MAPS:
+            if not options.get("pretend") and is_due(*every) and not is_newer(*every):
+                operation(*every)
+
+    def _check_selection(self, jobs: Any, names: Any) -> None:
+        known = [*self.operations, *self.groups]
+        for name in names or ():
+            if not any(re.fullmatch(name, one) for one in known):
+                raise InputError(f"there is no operation {name}; {nearest_key(name, dict.fromkeys(known))}")
+        if jobs is not None and not len(jobs):
+            raise InputError(
+                "no job matches this selection; expected state point keys and values as in: supercube table"
+            )
 
 
 def done(marker: str) -> Any:
@@ -229,7 +256,7 @@ def scatter(job: Any) -> None:
 
 @everything
 @analyse
-@Supercube.pre(classified)
+@Supercube.pre(scattered)  # not at the same time: each holds the job
 @Supercube.post(rendered)
 @Supercube.operation
 def render(job: Any) -> None:
@@ -281,6 +308,10 @@ def stability_map(*jobs: Any) -> None:
         print(f"stability_map: {error}", file=sys.stderr)
 
 
+#: Each map, whether there is something to draw, and whether what is drawn is newer than every result.
+_MAPS = ((phase_map, _some_classified, _map_is_newer), (stability_map, _crystals_pressed, _stability_is_newer))
+
+
 def _say_problems(problems: dict[str, str]) -> None:
     for line in problem_lines(problems):
         print(line, file=sys.stderr)
@@ -303,7 +334,8 @@ class _Asking:
             try:
                 type(self)._answer = self._ask()
             except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
-                sentence = f"{self.command} does not answer ({error}); is this the cluster's login node?"
+                said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1]
+                sentence = f"{self.command} does not answer ({said}); is this the cluster's login node?"
                 if not self.optional:
                     raise InputError(sentence) from error
                 print(f"{sentence} What is in the queue is not known.", file=sys.stderr)
@@ -330,7 +362,7 @@ class _Slurm(_Asking, SlurmScheduler):
 
     def _ask(self) -> list[ClusterJob]:
         command = ["squeue", "--noheader", "--user", getpass.getuser(), "--format=%t %j"]
-        lines = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
+        lines = subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()
         states = (line.strip().split(maxsplit=1) for line in lines if len(line.split()) > 1)
         return _strongest((name, self._status(state)) for state, name in states)
 
@@ -360,7 +392,7 @@ class _PBS(_Asking, PBSScheduler):
 
     @staticmethod
     def _output(*command: str) -> str:
-        return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 
 class _Cluster:
@@ -437,23 +469,24 @@ def _print_progress(space: DataSpace, most: int = 20) -> None:
         print(f"  {job.id[:8]}  {100 * job.done:3.0f} %  {job.stage:8s} {pace:>14s}  {left:14s} {words}")
     if len(progress.begun) > most:
         print(f"  ... and {len(progress.begun) - most} more")
-    print(_expectation(progress))
+    print(_expectation(progress, estimate(PROJECT, at_a_time=max(1, progress.counts["running"]))))
     _say_problems(space.problems)
 
 
-def _expectation(progress: Progress) -> str:
-    if not progress.counts["waiting"] and not progress.begun:
-        failed = progress.counts["failed"]
-        return f"Nothing is left but {failed} failed jobs (see doc.error)." if failed else "All jobs are simulated."
-    if progress.work_left is None or progress.typical is None or progress.spread is None:
-        return "Expected completion: not known, since nothing was measured yet; see: supercube estimate"
-    shortest, longest = progress.spread
-    took = f"a job takes {duration(progress.typical)} ({duration(shortest)} to {duration(longest)})"
-    work = f"{duration(progress.work_left)} of simulation left, one job after the other; {took}"
-    if progress.seconds_left is None:
-        return f"Expected completion: nothing is running; {work}"
-    end = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() + progress.seconds_left))
-    return f"Expected completion: {end} with {progress.counts['running']} at a time; {work}"
+def _expectation(progress: Progress, left: Estimate) -> str:
+    failed = f"{progress.counts['failed']} failed jobs wait to be mended (see doc.error)."
+    also = f" {failed}" if progress.counts["failed"] else ""
+    if not left.left:
+        return f"All jobs are simulated.{also}"
+    if left.cost is None:
+        return f"Expected completion: no speed was measured yet; see: supercube estimate --measure.{also}"
+    cost, running = left.cost, progress.counts["running"]
+    hours = f"{cost.hours:.2g} {cost.unit} left ({cost.low:.2g} to {cost.high:.2g}; supercube estimate says for what)"
+    if not running:
+        return f"Expected completion: nothing is running; {hours}.{also}"
+    slowest = max((job.seconds_left or 0.0 for job in progress.begun if job.stage == "running"), default=0.0)
+    end = time.localtime(time.time() + max(slowest, 3600.0 * cost.elapsed_hours))
+    return f"Expected completion: {time.strftime('%Y-%m-%d %H:%M', end)} with {running} at a time; {hours}.{also}"
 
 
 # --- the command line -------------------------------------------------------------------------------------------------

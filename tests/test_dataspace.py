@@ -221,7 +221,7 @@ def test_jobs_of_others_are_left_alone(project: Any, jobs: list[Path]):
     assert len(space.jobs) == 3
     assert space.problems.keys() == {foreign.id, more.id}
     assert (
-        "is not of supercube: its state point has a, b, c, pressure ...; it is left alone" in space.problems[foreign.id]
+        "is not of supercube: its state point has a, b, c, temperature; it is left alone" in space.problems[foreign.id]
     )
 
 

@@ -240,6 +240,29 @@ def test_a_run_ends_before_its_deadline_and_the_next_goes_on(study):
     assert "SUPERCUBE_DEADLINE is 'x'" in run(study, "workflow.py", "run", code=2, SUPERCUBE_DEADLINE="x").stderr
 
 
+def test_the_map_shows_what_the_same_run_has_found(study):
+    run(study, "init.py", "tiny")
+    first, second, _ = sorted(jobs_of(study), key=lambda job: job.sp.initial, reverse=True)
+    run(study, "workflow.py", "run", "-j", first.id)
+    assert len(list(csv.DictReader((study / "project" / "phase_map.csv").read_text().splitlines()))) == 1
+    run(study, "workflow.py", "run", "-j", second.id)
+    assert len(list(csv.DictReader((study / "project" / "phase_map.csv").read_text().splitlines()))) == 2
+    status = run(study, "workflow.py", "status").stdout
+    assert "phase_map" not in status
+    assert "2 finished" in status
+    assert "nothing is running; " in status
+    assert "core-hours left" in status
+
+
+def test_a_selection_of_nothing_is_an_error(study):
+    run(study, "init.py", "tiny")
+    answer = run(study, "workflow.py", "run", "-o", "phase_mpa", code=2)
+    assert "there is no operation phase_mpa; did you mean phase_map?" in answer.stderr
+    answer = run(study, "workflow.py", "run", "-f", "ligand_lenght", "0.2", code=2)
+    assert "no job matches this selection" in answer.stderr
+    assert not any(job.isfile("initial.gsd") for job in jobs_of(study))
+
+
 def test_a_locked_job_is_left_alone_and_has_not_failed(study):
     run(study, "init.py", "tiny")
     crystal = next(job for job in jobs_of(study) if job.sp.initial == "SC")
@@ -295,7 +318,9 @@ def test_damaged_and_foreign_jobs_hide_no_other(study):
         answer = run(study, *command)
         assert "Traceback" not in answer.stderr
         assert f"job {state_point.id}: its state point cannot be read" in answer.stderr
-        assert f"job {foreign.id} is not of supercube: its state point has temperature" in answer.stderr
+        assert (
+            f"job {foreign.id} is not of supercube: its state point has temperature; it is left alone" in answer.stderr
+        )
         assert good.id[:8] in answer.stdout or "1 finished, 1 failed" in answer.stdout
     assert (study / "project" / "phase_map.csv").exists() or run(study, "workflow.py", "run", "-o", "phase_map")
     table = (study / "project" / "phase_map.csv").read_text()

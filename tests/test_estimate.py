@@ -239,7 +239,7 @@ def test_without_any_speed_the_steps_are_still_told(make: Any, project: Path, ca
     assert main(["estimate", "--project", str(project)]) == 0
     output = capsys.readouterr().out
     assert "2 jobs: 0 simulated, 2 left (0 of them begun)" in output
-    assert "No speed is known yet" in output
+    assert "is known yet: run one job of each size" in output
     assert "27 cubes, λ = 0.2, from fluid" in output
 
 

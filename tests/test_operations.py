@@ -50,6 +50,37 @@ def test_enthalpy_is_the_mean_of_energy_plus_pressure_times_volume():
     assert found["volume"] == pytest.approx(log["volume"][held].mean())
 
 
+def log_of(temperature, rows=40):
+    rng = np.random.default_rng(1)
+    columns = {"step": np.arange(rows + 1) * 100}
+    for motion in ("translation", "rotation"):
+        columns[f"temperature_{motion}"] = temperature + rng.normal(0, 0.05, rows + 1)
+    return columns
+
+
+def test_a_hold_that_is_hot_or_cold_is_said():
+    assert operations._temperature_notes(log_of(1.0), 0, 64) == []
+    for temperature in (1.9, 0.8):
+        notes = operations._temperature_notes(log_of(temperature), 0, 64)
+        assert [note.split(" in the hold")[0] for note in notes] == [
+            "The mean temperature of translation",
+            "The mean temperature of rotation",
+        ]
+        assert float(notes[0].split(" is ")[1].split(" kT")[0]) == pytest.approx(temperature, abs=0.03)
+    # A few particles and rows scatter by themselves; nothing held and nothing that turns has no temperature.
+    assert operations._temperature_notes(log_of(1.3, rows=2), 0, 8) == []
+    assert operations._temperature_notes(log_of(1.9), 10**6, 64) == []
+    assert operations._temperature_notes(log_of(np.nan), 0, 64) == []
+
+
+def test_without_a_pressure_there_is_no_enthalpy():
+    log = {name: np.linspace(1.0, 2.0, 41) for name in ("pressure", "potential_energy", "volume", "packing_fraction")}
+    log["step"] = np.arange(41)
+    found = operations._means(log, 0, 0.0)
+    assert (found["enthalpy"], found["enthalpy_sem"]) == (None, None)
+    assert operations._means(log, 0, 3.0)["enthalpy"] == pytest.approx(4 * found["volume"])
+
+
 def test_a_box_that_has_not_settled_is_said():
     document = {"lattice_constant": 2.0, "lattice_constant_sem": 3e-4, "volume": 64.0, "volume_sem": 0.0768}
     settled = document | {"pressure": 40.5, "pressure_sem": 0.3, "notes": []}

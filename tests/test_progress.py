@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 
 import pytest
@@ -23,6 +24,8 @@ def space(tmp_path):
             (folder / "checkpoint").mkdir(parents=True)
             for file in files:
                 (folder / file).touch()
+                if file == "lock.json":
+                    (folder / file).write_text(json.dumps({"host": "elsewhere", "pid": 1}))
             if slots is not None:
                 entries = [
                     {"step": step, "record": {"total_steps": 1000, "wall_seconds": wall}} for step, wall in slots
@@ -73,21 +76,22 @@ def test_checkpoints_that_follow_at_once_measure_nothing(space):
     assert job.rate == pytest.approx(401 / 40.01)
 
 
-def test_completion_follows_from_what_is_running_and_what_others_took(space):
-    jobs = {f"waiting{k}": ([], None) for k in range(4)}
-    found = progress_of(space(a=(["lock.json"], [(500, 50.0)]), b=(["lock.json"], [(900, 90.0)]), c=FINISHED, **jobs))
-    assert found.typical == pytest.approx(100.0)
-    assert found.spread == (100.0, 100.0)
-    assert found.work_left == pytest.approx(50.0 + 10.0 + 4 * 100.0)
-    assert found.seconds_left == pytest.approx(460.0 / 2)  # two at a time
-    nearly = progress_of(space(d=(["lock.json"], [(100, 10.0)]), e=(["lock.json"], [(990, 99.0)])))
-    assert nearly.seconds_left == pytest.approx(90.0)  # the slowest job decides
-
-
-def test_without_any_measurement_nothing_is_promised(space):
-    found = progress_of(space(a=([], None), b=(["lock.json"], None)))
-    assert (found.typical, found.spread, found.seconds_left, found.work_left) == (None, None, None, None)
+def test_an_empty_space_is_not_done(space):
     assert progress_of(space()).done == 0.0
+    assert progress_of(space()).total == 0
+
+
+def test_a_process_of_this_machine_that_is_gone_runs_nothing(space):
+    made = space(a=(["lock.json"], [(500, 50.0)]))
+    lock = made.jobs[0].path / "lock.json"
+    lock.write_text(json.dumps({"host": os.uname().nodename, "pid": os.getpid()}))
+    assert progress_of(made).counts["running"] == 1
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    lock.write_text(json.dumps({"host": os.uname().nodename, "pid": gone.pid}))
+    assert progress_of(made).counts["stopped"] == 1
+    lock.write_text(json.dumps({"host": "elsewhere", "pid": gone.pid}))
+    assert progress_of(made).counts["running"] == 1
 
 
 def test_a_lock_that_is_not_refreshed_is_no_running_job(space):

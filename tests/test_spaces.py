@@ -314,13 +314,18 @@ def test_a_half_made_job_is_completed(write: Any, project: Path, damage: str):
     assert snapshot(project) == before
 
 
-def test_a_damaged_document_is_named(write: Any, project: Path):
-    path = write(CUBES)
+def test_a_damaged_document_is_named_and_hides_no_other_job(write: Any, project: Path):
+    path = write(CUBES | {"replicate": [0, 1]})
     fill(project, path)
-    (job,) = signac.get_project(project)
-    Path(job.fn(job.FN_DOCUMENT)).write_text('{"protocol"')
-    with pytest.raises(InputError, match=f"job {job.id}: .* is damaged"):
-        fill(project, path)
+    damaged = min(signac.get_project(project), key=lambda job: job.id)
+    Path(damaged.fn(damaged.FN_DOCUMENT)).write_text('{"protocol"')
+    # The jobs that are new to the space are made all the same, and the damaged one is left as it is.
+    report = fill(project, write(CUBES | {"replicate": [0, 1, 2]}))
+    assert (report.added, report.present) == (1, 2)
+    (problem,) = report.problems
+    assert f"job {damaged.id}: " in problem
+    assert "is damaged" in problem
+    assert Path(damaged.fn(damaged.FN_DOCUMENT)).read_text() == '{"protocol"'
 
 
 def test_a_project_that_cannot_be_written_is_one_sentence(write: Any, project: Path):

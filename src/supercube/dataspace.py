@@ -162,7 +162,7 @@ def _record(job: Any) -> JobRecord:
         ) from error
     if not is_ours(state_point):
         raise InputError(
-            f"job {job.id} is not of supercube: its state point has {_some(state_point)}; it is left alone."
+            f"job {job.id} is not of supercube: its state point {_strange(state_point)}; it is left alone."
         )
     try:
         files = frozenset(entry.name for entry in os.scandir(path))
@@ -179,10 +179,11 @@ def is_ours(state_point: Mapping[str, Any]) -> bool:
     return _ESSENTIAL <= state_point.keys() <= _KNOWN
 
 
-def _some(state_point: Mapping[str, Any], most: int = 4) -> str:
-    keys = sorted(map(str, state_point))
-    shown = ", ".join(keys[:most]) or "no key"
-    return f"{shown} ..." if len(keys) > most else shown
+def _strange(state_point: Mapping[str, Any], most: int = 4) -> str:
+    unknown = sorted(map(str, state_point.keys() - _KNOWN))
+    keys = unknown or sorted(_ESSENTIAL - state_point.keys())
+    shown = ", ".join(keys[:most]) + (" ..." if len(keys) > most else "")
+    return f"has {shown}" if unknown else f"lacks {shown}"
 
 
 def read_document(folder: Path) -> dict[str, Any]:

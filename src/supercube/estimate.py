@@ -266,7 +266,7 @@ def _representative(works: Sequence[Work], most: int = 3) -> list[Work]:
 
 
 def _chosen(rates: Sequence[Rate], config: Config) -> list[Rate]:
-    """Rates of the engine, device and ranks that the jobs will run on: as configured, else those measured most often."""
+    """Rates of the engine, device and ranks that jobs will run on: as configured, else what was measured most often."""
     device = "gpu" if config.cluster.simulation.gpus else config.device
     fitting = [
         rate
@@ -347,7 +347,11 @@ def lines(found: Estimate, most: int = 20) -> list[str]:
         text.append(f"... and {len(found.groups) - most} more kinds of jobs")
     cost = found.cost
     if cost is None:
-        return [*text, "No speed is known yet: run one job of each size, or a few seconds of some with --measure."]
+        return [
+            *text,
+            "No speed of the engine, device and ranks of config.yaml is known yet: run one job of each size, or a few "
+            "seconds of some with --measure.",
+        ]
     return [
         *text,
         f"{cost.hours:.3g} {cost.unit} ({cost.low:.3g} to {cost.high:.3g}), from {cost.measured} measured speeds of "

@@ -285,6 +285,7 @@ def classify(job: Any) -> None:
         document |= {"volume": frames[-1].volume, "volume_sem": 0.0}
     elif document["volume_sem"] is not None:  # else the hold is too short for any mean
         _at_pressure(document, state_point.pressure)
+    document["notes"] += _temperature_notes(log, schedule.end_of_drying, len(frames[-1]))
     document["thermal"] = _thermal(model, frames[-1], document["packing_fraction"])
     job.doc.update(document)
     packed = BytesIO()
@@ -325,13 +326,32 @@ def _thermal(model: Model, configuration: Configuration, nominal: float | None) 
 
 
 def _means(log: dict[str, Any], first_step: int, pressure: float) -> dict[str, float | None]:
-    """What the log knows about the hold, each with its standard error; ``enthalpy`` is U + P V at the P asked for."""
+    """What the log knows about the hold, each with its standard error; ``enthalpy`` is U + P V at the P asked for.
+
+    Without a pressure in the state point there is no enthalpy.
+    """
     columns = {name: log[name] for name in ("pressure", "potential_energy", "volume", "packing_fraction")}
-    columns["enthalpy"] = log["potential_energy"] + pressure * log["volume"]
-    found: dict[str, float | None] = {}
+    found: dict[str, float | None] = {"enthalpy": None, "enthalpy_sem": None}
+    if pressure > 0:
+        columns["enthalpy"] = log["potential_energy"] + pressure * log["volume"]
     for name, values in columns.items():
         found[name], found[f"{name}_sem"] = _mean(values[log["step"] > first_step])
     return found
+
+
+def _temperature_notes(log: dict[str, Any], first_step: int, bodies: int) -> list[str]:
+    """A sentence for each kinetic temperature of the hold that is not 1: the run has not come to rest."""
+    held, notes = log["step"] > first_step, []
+    for motion in ("translation", "rotation"):
+        values = log[f"temperature_{motion}"][held]
+        mean, sem = _mean(values)
+        if mean is None or not math.isfinite(mean):  # nothing held, or nothing that turns
+            continue
+        # Three components of every body scatter by sqrt(2 / 3N) even if rows were independent.
+        error = max(sem or 0.0, math.sqrt(2.0 / (3.0 * bodies * len(values))))
+        if abs(mean - 1.0) > 4.0 * error + 0.05:
+            notes.append(f"The mean temperature of {motion} in the hold is {mean:.3g} kT, not 1: hold longer.")
+    return notes
 
 
 #: Numbers of blocks that a series is cut into. Which are longer than its memory is not known (velocities of large

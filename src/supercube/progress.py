@@ -1,21 +1,17 @@
-"""How far a campaign is, and when it will be done at the rates that were measured.
+"""How far the jobs of a campaign are, from the names of their files and, once they have begun, their manifests.
 
-Done = the mean over jobs of the share of their steps; an unfinished job needs ``(total_steps - step) / rate`` more,
-with the rate between its last two checkpoints, and one that has not begun as long as the others took (median). Only the
-manifests of jobs that have begun are opened, and of finished ones no more than a sample.
+Done = the mean over jobs of the share of their steps. What is left is a matter of :mod:`.estimate`.
 """
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from .dataspace import DataSpace, JobRecord
-from .engines.checkpoint import LOCK, read_manifest
+from .engines.checkpoint import LOCK, is_stale, read_manifest
 from .errors import SupercubeError
 
 Stage = Literal["waiting", "running", "stopped", "simulated", "finished", "failed"]
@@ -23,8 +19,6 @@ Stage = Literal["waiting", "running", "stopped", "simulated", "finished", "faile
 STAGES: tuple[Stage, ...] = ("waiting", "running", "stopped", "simulated", "finished", "failed")
 #: A job whose lock has not been refreshed for so long (seconds) is not called running; checkpoints refresh it.
 SILENT = 1800.0
-#: Finished jobs that are asked how long they took.
-SAMPLE = 50
 
 
 @dataclass(frozen=True)
@@ -55,20 +49,11 @@ class Progress:
         counts: jobs by stage.
         done: share of all jobs' steps, each job counting alike.
         begun: jobs that are running or stopped.
-        typical: seconds that a job takes (median), None if nothing was measured.
-        spread: smallest and largest of those seconds.
-        seconds_left: until all is simulated with as many at a time as are running now; None if none is, or nothing was
-            measured.
-        work_left: the same, one after the other.
     """
 
     counts: dict[Stage, int]
     done: float
     begun: tuple[JobProgress, ...]
-    typical: float | None
-    spread: tuple[float, float] | None
-    seconds_left: float | None
-    work_left: float | None
 
     @property
     def total(self) -> int:
@@ -86,22 +71,10 @@ def progress_of(space: DataSpace, now: float | None = None) -> Progress:
     now = time.time() if now is None else now
     jobs = [job_progress(job, now) for job in space.jobs]
     counts: Counter[Stage] = Counter(job.stage for job in jobs)
-    begun = tuple(job for job in jobs if job.stage in ("running", "stopped"))
-    durations = _durations(space.jobs, begun)
-    typical = statistics.median(durations) if durations else None
-    work = _work_left(begun, counts["waiting"], typical)
-    left = None
-    if work is not None and counts["running"]:
-        slowest = max((job.seconds_left or 0.0 for job in begun if job.stage == "running"), default=0.0)
-        left = max(slowest, work / counts["running"])
     return Progress(
         counts={stage: counts[stage] for stage in STAGES},
         done=sum(job.done for job in jobs) / len(jobs) if jobs else 0.0,
-        begun=begun,
-        typical=typical,
-        spread=(min(durations), max(durations)) if durations else None,
-        seconds_left=left,
-        work_left=work,
+        begun=tuple(job for job in jobs if job.stage in ("running", "stopped")),
     )
 
 
@@ -109,11 +82,11 @@ def job_progress(job: JobRecord, now: float) -> JobProgress:
     """Where one job is, from the names of its files and, once it has begun, its manifest."""
     from .operations import EVAPORATED, FAILED, ORDER, PICTURE, SCATTERED
 
-    if job.has(PICTURE) and job.has(SCATTERED):
+    if all(job.has(marker) for marker in (ORDER, PICTURE, SCATTERED)):
         return JobProgress(job.id, "failed" if job.has(FAILED) else "finished", 1.0)
     if job.has(ORDER) or job.has(EVAPORATED):
         return JobProgress(job.id, "failed" if job.has(FAILED) else "simulated", 1.0)
-    running = job.has(LOCK) and _silence(job, now) < SILENT
+    running = job.has(LOCK) and _is_held(job, now)
     if not job.marks:
         return JobProgress(job.id, "running" if running else "failed" if job.has(FAILED) else "waiting", 0.0)
     done, rate, left = _pace(job)
@@ -121,11 +94,13 @@ def job_progress(job: JobRecord, now: float) -> JobProgress:
     return JobProgress(job.id, stage, done, rate, left)
 
 
-def _silence(job: JobRecord, now: float) -> float:
+def _is_held(job: JobRecord, now: float) -> bool:
+    """Whether the process that locked a job still gives signs of life; one of this machine can be asked."""
+    path = job.path / LOCK
     try:
-        return now - (job.path / LOCK).stat().st_mtime
+        return now - path.stat().st_mtime < SILENT and not is_stale(path)
     except OSError:  # it has just been removed
-        return float("inf")
+        return False
 
 
 def _pace(job: JobRecord) -> tuple[float, float | None, float | None]:
@@ -156,29 +131,6 @@ def _slots(job: JobRecord) -> list[dict[str, Any]]:
         return list(slots)
     except (SupercubeError, OSError, KeyError, TypeError, AttributeError, ValueError):
         return []  # the next run says what is wrong with it
-
-
-def _durations(jobs: Iterable[JobRecord], begun: Iterable[JobProgress]) -> list[float]:
-    """Seconds of finished simulations, of a sample spread over the campaign; else what the begun ones will take."""
-    from .operations import EVAPORATED
-
-    finished = [job for job in jobs if job.has(EVAPORATED)]
-    sample = finished[:: max(1, len(finished) // SAMPLE)][:SAMPLE]
-    walls = [max((slot["record"]["wall_seconds"] for slot in _slots(job)), default=0.0) for job in sample]
-    durations = [wall for wall in walls if wall > 0]
-    return durations or [job.seconds_left / (1.0 - job.done) for job in begun if job.seconds_left and job.done < 1]
-
-
-def _work_left(begun: Iterable[JobProgress], waiting: int, typical: float | None) -> float | None:
-    """Seconds of simulation that are left in all jobs together."""
-    total = 0.0
-    for job in begun:
-        if job.seconds_left is None and typical is None:
-            return None
-        total += job.seconds_left if job.seconds_left is not None else (1.0 - job.done) * (typical or 0.0)
-    if waiting and typical is None:
-        return None
-    return total + waiting * (typical or 0.0)
 
 
 def duration(seconds: float) -> str:

@@ -59,12 +59,14 @@ class FillReport:
         added: number of jobs that were made, or completed after an interrupted fill.
         present: number of jobs that were already there.
         workspace: the folder that holds them.
+        problems: a sentence for each job that is there with a damaged document; they were left as they are.
     """
 
     name: str
     added: int
     present: int
     workspace: Path
+    problems: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -236,17 +238,18 @@ def fill(project_directory: str | os.PathLike[str], space_path: str | os.PathLik
         # The cheap check first: a cube that cannot be built takes the model seconds to refuse.
         _check_starts(jobs, Path(staging), directory / "files")
         _check_models(jobs)
-        recorded = _recorded(directory, jobs)
+        recorded, problems = _recorded(directory, jobs)
         _refuse_changes(jobs, recorded)
         _refuse_older(directory, jobs, recorded)
         try:
             project = _open_project(directory, create=True)
             # Files first: a job must never be there without the file it starts from.
             _store_staged(Path(staging), directory / "files")
-            added = _make_jobs(project, jobs, recorded)
+            added = _make_jobs(project, [job for job in jobs if job.state_point not in problems], recorded)
         except OSError as error:
             raise InputError(f"{directory} cannot be written ({error}); run init.py again once it can.") from error
-    return FillReport(space_path.stem, added, len(jobs) - added, Path(project.workspace))
+    present = len(jobs) - added
+    return FillReport(space_path.stem, added, present, Path(project.workspace), tuple(problems.values()))
 
 
 def _store_in(staging: Path, base: Path) -> StoreFile:
@@ -320,19 +323,29 @@ def _open_project(directory: Path, *, create: bool) -> Any:
         raise InputError(f"{directory} holds a signac project that this version cannot open ({error}).") from error
 
 
-def _recorded(directory: Path, jobs: list[PlannedJob]) -> dict[StatePoint, dict[str, Any]]:
-    """Documents of those jobs whose folder is there; an empty one where a fill was interrupted."""
+def _recorded(
+    directory: Path, jobs: list[PlannedJob]
+) -> tuple[dict[StatePoint, dict[str, Any]], dict[StatePoint, str]]:
+    """Documents of those jobs whose folder is there, and what is wrong with those that are damaged.
+
+    A document is empty where a fill was interrupted, or where it is damaged.
+    """
     project = _open_project(directory, create=False)
     if project is None or not Path(project.workspace).is_dir():
-        return {}
+        return {}, {}
     # One listing instead of a question per job: network file systems of clusters are slow.
     there = {path.name for path in Path(project.workspace).iterdir()}
     documents: dict[StatePoint, dict[str, Any]] = {}
+    problems: dict[StatePoint, str] = {}
     for planned in jobs:
         job = project.open_job(planned.state_point.to_dict())
         if job.id in there:
-            documents[planned.state_point] = read_document(Path(job.path))
-    return documents
+            documents[planned.state_point] = {}
+            try:
+                documents[planned.state_point] = read_document(Path(job.path))
+            except InputError as error:  # the other jobs go on
+                problems[planned.state_point] = str(error)
+    return documents, problems
 
 
 def _refuse_changes(jobs: list[PlannedJob], recorded: Mapping[StatePoint, dict[str, Any]]) -> None:

@@ -189,7 +189,7 @@ def job_lock(folder: Path) -> Iterator[None]:
                 os.link(mine, path)
                 break
             except FileExistsError:
-                _remove_if_stale(path, host, pid, mine)
+                _remove_if_stale(path, pid, mine)
         else:
             raise LockedError(f"{folder} was locked by another process just now; try again.")
     finally:
@@ -228,19 +228,15 @@ def _name() -> str:
     return json.dumps({"host": socket.gethostname(), "pid": os.getpid()})
 
 
-def _remove_if_stale(path: Path, host: str, me: int, mine: Path) -> None:
+def _remove_if_stale(path: Path, me: int, mine: Path) -> None:
     try:
         text = path.read_text()
         # Both times are the file server's, so clocks that differ between hosts do not matter.
         silent = mine.stat().st_mtime - path.stat().st_mtime
     except FileNotFoundError:
         return
-    try:
-        holder = json.loads(text)
-        pid = int(holder["pid"])
-    except (ValueError, KeyError, TypeError):
-        holder, pid = {"host": host}, -1  # damaged: no process ever leaves it so
-    if silent > FORSAKEN or (holder.get("host") == host and not (pid > 0 and _is_alive(pid))):
+    holder, pid = _holder(text)
+    if silent > FORSAKEN or _is_gone(holder, pid):
         # Two processes may both have read the stale lock; renaming it away succeeds for one, and what it took away
         # is given back if the other was faster and had put its own there.
         taken = path.with_name(f"lock.json.stale.{me}")
@@ -252,9 +248,30 @@ def _remove_if_stale(path: Path, host: str, me: int, mine: Path) -> None:
             taken.unlink()
         return
     raise LockedError(
-        f"{path.parent} is being run by process {pid} on {holder.get('host')}, last seen {silent / 60:.0f} minutes "
+        f"{path.parent} is being run by process {pid} on {holder}, last seen {silent / 60:.0f} minutes "
         f"ago; wait for it, or delete {path} if that process is gone."
     )
+
+
+def is_stale(path: Path) -> bool:
+    """Whether the process of a lock is one of this machine, and gone; False if there is no lock."""
+    try:
+        return _is_gone(*_holder(path.read_text()))
+    except FileNotFoundError:
+        return False
+
+
+def _holder(text: str) -> tuple[str, int]:
+    """Host and process of a lock; no process (-1) of this host if it is damaged, for none leaves it so."""
+    try:
+        holder = json.loads(text)
+        return str(holder["host"]), int(holder["pid"])
+    except (ValueError, KeyError, TypeError):
+        return socket.gethostname(), -1
+
+
+def _is_gone(host: str, pid: int) -> bool:
+    return host == socket.gethostname() and not (pid > 0 and _is_alive(pid))
 
 
 def _is_alive(pid: int) -> bool:

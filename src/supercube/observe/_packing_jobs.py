@@ -13,7 +13,7 @@ from ..model.nanocrystals import Experiment, experiments
 from . import palette
 from ._figure import new_figure
 from ._packing_map import DOTS, Bar, experiment_bars
-from ._phase_map import spread
+from ._phase_map import FILE_EDGE, spread, start_of
 from ._regions import partition
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def packing_jobs_figure(rows: Rows, packing: Diagram, bars_of: Sequence[Experime
     """One panel for runs that dried or kept their volume, and one for each pressure.
 
     Marker shape and colour are the structure found, its size the share of particles in it, a dark edge a start from a
-    crystal. Jobs at one place are pushed apart. Lines are experiments: shells of 0.8, 1.0, 1.2 and 1.5 nm on both
-    species at their dots.
+    crystal, a grey one a start from a file. Jobs at one place are pushed apart. Lines are experiments: shells of 0.8,
+    1.0, 1.2 and 1.5 nm on both species at their dots.
 
     Args:
         rows: finished jobs of cubes and spheres, mappings with ``PACKING_JOBS_COLUMNS``; none draws the theory alone.
@@ -144,15 +144,15 @@ def _draw_jobs(figure: Figure, ax: Axes, rows: Rows) -> None:
         look = palette.style(row["structure"])
         ax.plot(
             *point, linestyle="none", marker=look.marker, markersize=size * look.scale, markerfacecolor=look.colour,
-            zorder=4, **_edge(str(row["initial"]) != "fluid"),
+            zorder=4, **_edge(start_of(row)),
         )  # fmt: skip
         ax.lines[-1].set_gid(f"job:{row['structure']}")
 
 
-def _edge(crystal: bool) -> dict[str, Any]:
-    if crystal:
-        return {"markeredgecolor": "black", "markeredgewidth": 1.3}
-    return {"markeredgecolor": "white", "markeredgewidth": 0.8}
+def _edge(start: str) -> dict[str, Any]:
+    if start == "fluid":
+        return {"markeredgecolor": "white", "markeredgewidth": 0.8}
+    return {"markeredgecolor": "black" if start == "crystal" else FILE_EDGE, "markeredgewidth": 1.3}
 
 
 def _handles(rows: Rows, packing: Diagram, bars: Sequence[Bar]) -> list[Any]:
@@ -163,11 +163,13 @@ def _handles(rows: Rows, packing: Diagram, bars: Sequence[Bar]) -> list[Any]:
     for label in palette.legend_order({str(row["structure"]) for row in rows}):
         look = palette.style(label)
         style: dict[str, Any] = {"marker": look.marker, "markersize": 8 * look.scale, "markerfacecolor": look.colour}
-        handles.append(Line2D([], [], linestyle="none", label=f"found: {look.name}", **style, **_edge(False)))
-    for crystal in sorted({str(row["initial"]) != "fluid" for row in rows}):
+        handles.append(Line2D([], [], linestyle="none", label=f"found: {look.name}", **style, **_edge("fluid")))
+    starts = {start_of(row) for row in rows}
+    for start, text in (("fluid", "from the fluid"), ("crystal", "from a crystal"), ("file", "from a file")):
+        if start not in starts:
+            continue
         look_of: dict[str, Any] = {"marker": "o", "markersize": 8, "markerfacecolor": "#AAAAAA"}
-        text = "from a crystal" if crystal else "from the fluid"
-        handles.append(Line2D([], [], linestyle="none", label=text, **look_of, **_edge(crystal)))
+        handles.append(Line2D([], [], linestyle="none", label=text, **look_of, **_edge(start)))
     for label in np.unique(packing.labels).tolist():
         look_at = palette.fill(label)
         area: dict[str, Any] = {"facecolor": palette.tint(look_at.colour, FADED), "edgecolor": LINES, "linewidth": 0.9}

@@ -20,14 +20,14 @@ FloatArray = NDArray[np.float64]
 
 #: A label is drawn if its fraction is ever above this.
 SMALLEST_FRACTION = 0.01
-#: The box counts as drying while the packing fraction is this far (of its whole change) from its largest value.
+#: The box counts as shrinking while the packing fraction is this far (of its whole change) from its largest value.
 DRYING_DONE = 1e-3
 TIME_LABEL = "time $t$  ($e^2/D_0$)"
 PACKING_LABEL = r"packing fraction $\phi$"
 
 
 def plot_order(series: Mapping[str, NDArray[Any]], path: str | os.PathLike[str], *, title: str | None = None) -> None:
-    """Order of a run against time and, while it dries, against packing fraction.
+    """Order of a run against time and, while it dries or is compressed, against packing fraction.
 
     Args:
         series: ``time`` (F,) in e^2/D0, ``packing_fraction`` (F,), ``cubatic_order`` (F,; NaN where there are no
@@ -60,7 +60,7 @@ def plot_order(series: Mapping[str, NDArray[Any]], path: str | os.PathLike[str],
     else:
         _draw_order(axes[:, 1], data, data["packing_fraction"], drying)
         axes[1, 1].tick_params(labelbottom=True)
-        axes[1, 1].set_xlabel(PACKING_LABEL + " (while drying)")
+        axes[1, 1].set_xlabel(PACKING_LABEL + " (while it rises)")
         axes[2, 1].axis("off")
         axes[2, 1].legend(handles, names, loc="lower center", ncols=3, frameon=False)
     if title is not None:
