@@ -6,7 +6,6 @@ look only at files and the cached state point, and import no engine, so ``status
 
 from __future__ import annotations
 
-import getpass
 import logging
 import multiprocessing
 import os
@@ -14,11 +13,9 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -320,79 +317,42 @@ def _say_problems(problems: dict[str, str]) -> None:
 # --- schedulers -------------------------------------------------------------------------------------------------------
 
 
+_STATUS = {
+    "ended": JobStatus.inactive,
+    "held": JobStatus.held,
+    "queued": JobStatus.queued,
+    "active": JobStatus.active,
+}
+
+
 class _Asking:
     """What our schedulers share: asked once in a call, and a sentence where they do not answer."""
 
-    command = "squeue"
+    name: str
     #: Whether to go on without an answer: what is in the queue must be known before more is submitted.
     optional = False
     _answer: list[ClusterJob] | None = None
 
     def jobs(self) -> list[ClusterJob]:
         """Cluster jobs of this user, empty if the scheduler does not answer and need not."""
-        if self._answer is None:
+        if _Asking._answer is None:
             try:
-                type(self)._answer = self._ask()
-            except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
-                said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1]
-                sentence = f"{self.command} does not answer ({said}); is this the cluster's login node?"
+                found = cluster.queue(self.name)
+            except InputError as error:
                 if not self.optional:
-                    raise InputError(sentence) from error
-                print(f"{sentence} What is in the queue is not known.", file=sys.stderr)
-                type(self)._answer = []
-        return self._answer or []
-
-    def _ask(self) -> list[ClusterJob]:
-        raise NotImplementedError
-
-
-def _strongest(found: Iterable[tuple[str, JobStatus]]) -> list[ClusterJob]:
-    """One entry for each name: one that has ended must not hide another that runs."""
-    states: dict[str, JobStatus] = {}
-    for name, status in found:
-        states[name] = max(status, states.get(name, status))
-    return [ClusterJob(name, status) for name, status in states.items()]
+                    raise
+                print(f"{error} What is in the queue is not known.", file=sys.stderr)
+                found = {}
+            _Asking._answer = [ClusterJob(name, _STATUS[state]) for name, state in found.items()]
+        return _Asking._answer
 
 
 class _Slurm(_Asking, SlurmScheduler):
-    #: What has ended, of the states in squeue's manual; all others hold or will hold a node, also those signac-flow
-    #: does not know: configuring, suspended, requeued, completing ...
-    ended = frozenset({"BF", "CA", "CD", "DL", "F", "NF", "OOM", "TO"})
-    waiting = frozenset({"PD", "RD", "RF", "RH", "RQ", "SE"})
-
-    def _ask(self) -> list[ClusterJob]:
-        command = ["squeue", "--noheader", "--user", getpass.getuser(), "--format=%t %j"]
-        lines = subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()
-        states = (line.strip().split(maxsplit=1) for line in lines if len(line.split()) > 1)
-        return _strongest((name, self._status(state)) for state, name in states)
-
-    def _status(self, state: str) -> JobStatus:
-        if state in self.ended:
-            return JobStatus.inactive
-        return JobStatus.queued if state in self.waiting else JobStatus.active
+    name = "slurm"
 
 
 class _PBS(_Asking, PBSScheduler):
-    command = "qstat"
-
-    def _ask(self) -> list[ClusterJob]:
-        # signac-flow reads Torque's XML, and the JSON of OpenPBS breaks on other users' environments; the plain text of
-        # our own jobs alone is the same in all of them. Long values go on in lines that begin with a tab.
-        numbers = self._output("qselect", "-u", getpass.getuser()).split()
-        if not numbers:
-            return []
-        text = self._output("qstat", "-f", *numbers).replace("\n\t", "")
-        names = re.findall(r"^\s*Job_Name = (.*)$", text, re.MULTILINE)
-        states = re.findall(r"^\s*job_state = (\w)", text, re.MULTILINE)
-        known = {"C": JobStatus.inactive, "F": JobStatus.inactive, "X": JobStatus.inactive}
-        known |= {"R": JobStatus.active, "E": JobStatus.active, "H": JobStatus.held}
-        return _strongest(
-            (name.strip(), known.get(state, JobStatus.queued)) for name, state in zip(names, states, strict=True)
-        )
-
-    @staticmethod
-    def _output(*command: str) -> str:
-        return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    name = "pbs"
 
 
 class _Cluster:
@@ -447,9 +407,8 @@ def _environment(config: Config, arguments: list[str]) -> Any:
         if submits:
             raise
         return StandardEnvironment
-    if pretends and not shutil.which(_PBS.command if chosen == "pbs" else _Slurm.command):
-        # There is no queue to ask, and nothing to warn of.
-        _Asking._answer = []
+    if pretends and not shutil.which(cluster.QUEUE_COMMANDS[chosen]):
+        _Asking._answer = []  # there is no queue to ask, and nothing to warn of
     return PBSCluster if chosen == "pbs" else SlurmCluster
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
+import shutil
 import time
 
 import pytest
 
-from supercube.cluster import DEADLINE, deadline, request, scheduler_of, seconds_left
+from supercube.cluster import DEADLINE, deadline, queue, request, scheduler_of, seconds_left
 from supercube.config import Config
 from supercube.errors import InputError
 
@@ -68,3 +70,99 @@ def test_the_earlier_of_two_limits_counts(monkeypatch):
     monkeypatch.setenv(DEADLINE, "soon")
     with pytest.raises(InputError, match="SUPERCUBE_DEADLINE is 'soon'; expected seconds"):
         deadline(config(), 100.0)
+
+
+# --- what is in the queue ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tools(monkeypatch, tmp_path):
+    """Makes a command that prints a text, and perhaps complains and fails; the only commands there are."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    cat = shutil.which("cat", path=os.defpath)
+
+    def made(name, out, err="", code=0):
+        (tmp_path / f"{name}.out").write_text(out)
+        (tmp_path / f"{name}.err").write_text(err)
+        (tmp_path / name).write_text(
+            f"#!/bin/sh\n{cat} {tmp_path}/{name}.out\n{cat} {tmp_path}/{name}.err >&2\nexit {code}\n"
+        )
+        (tmp_path / name).chmod(0o755)
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("codes", "state"),
+    [
+        *[([code], "active") for code in ("R", "CF", "S", "ST", "SI", "CG", "SO", "PR", "RS")],
+        *[([code], "queued") for code in ("PD", "RQ", "RH", "RD", "SE")],
+        *[([code], "ended") for code in ("CD", "F", "TO", "CA", "NF", "OOM", "BF", "DL")],
+        (["TO", "R", "CD"], "active"),  # one that has ended does not hide another
+        (["PD", "CA"], "queued"),
+    ],
+)
+def test_states_of_slurm(tools, codes, state):
+    tools("squeue", "".join(f"{code:2s} a name\n" for code in codes))
+    assert queue("slurm") == {"a name": state}
+
+
+#: Records of `qstat -f` (Torque and OpenPBS): long values go on in lines that begin with a tab.
+RECORD = """Job Id: {number}.server
+    Job_Name = a-long-
+\tname{number}
+    Job_Owner = someone@login1
+    job_state = {code}
+    queue = workq
+    Variable_List = PBS_O_HOME=/home/someone,foo="005,
+\tJob_Name = no,BASH_FUNC_module()={{ echo job_state = F
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        ("R", "active"),
+        ("E", "active"),
+        ("Q", "queued"),
+        ("S", "queued"),
+        ("W", "queued"),
+        ("H", "held"),
+        ("F", "ended"),
+    ],
+)
+def test_states_of_pbs(tools, code, state):
+    tools("qselect", "1.server\n2.server\n")
+    tools("qstat", RECORD.format(number=1, code="Q") + RECORD.format(number=2, code=code))
+    assert queue("pbs") == {"a-long-name1": "queued", "a-long-name2": state}
+
+
+def test_an_empty_queue(tools):
+    tools("squeue", "")
+    tools("qselect", "")
+    assert queue("slurm") == queue("pbs") == {}
+
+
+def test_a_job_that_ended_between_two_questions_is_no_silence(tools):
+    tools("qselect", "1.server\n2.server\n")
+    tools("qstat", RECORD.format(number=1, code="R"), "qstat: Unknown Job Id 2.server\n", code=153)
+    assert queue("pbs") == {"a-long-name1": "active"}
+
+
+@pytest.mark.parametrize(
+    ("out", "err"), [(RECORD.format(number=1, code="R"), "qstat: timeout\n"), ("", "qstat: cannot connect\n"), ("", "")]
+)
+def test_half_an_answer_is_none(tools, out, err):
+    tools("qselect", "1.server\n2.server\n")
+    tools("qstat", out, err, code=1)
+    with pytest.raises(InputError, match=r"qstat does not answer \((qstat: |. of 2 jobs).*login node\?"):
+        queue("pbs")
+
+
+def test_a_scheduler_that_is_not_here_or_fails_is_one_sentence(tools):
+    with pytest.raises(InputError, match=r"squeue does not answer \(.*No such file"):
+        queue("slurm")
+    tools("squeue", "", "slurm_load_jobs error\nsqueue: Unable to contact controller\n", code=1)
+    with pytest.raises(InputError, match=r"squeue does not answer \(squeue: Unable to contact controller\)"):
+        queue("slurm")

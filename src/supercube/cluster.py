@@ -5,11 +5,14 @@ Knows neither signac-flow (``workflow.py`` does) nor one scheduler's spelling (`
 
 from __future__ import annotations
 
+import getpass
 import math
 import os
+import re
 import shutil
+import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +23,20 @@ Kind = Literal["simulation", "analysis"]
 
 #: The environment variable that tells a process when its submission ends, seconds since 1970.
 DEADLINE = "SUPERCUBE_DEADLINE"
+#: What a submission is to its scheduler, weakest first.
+QueueState = Literal["ended", "held", "queued", "active"]
+_STRENGTH: tuple[QueueState, ...] = ("ended", "held", "queued", "active")
+#: The command that tells what is in the queue.
+QUEUE_COMMANDS = {"slurm": "squeue", "pbs": "qstat"}
+#: States of squeue's manual page; all others (running, configuring, suspended, completing ...) have or get nodes.
+_SLURM_ENDED = frozenset({"BF", "CA", "CD", "DL", "F", "NF", "OOM", "TO"})
+_SLURM_QUEUED = frozenset({"PD", "RD", "RF", "RH", "RQ", "SE"})
+#: States of PBS and Torque; all others (queued, waiting, suspended, in transit ...) are in the queue.
+_PBS_STATES: dict[str, QueueState] = {
+    **dict.fromkeys("CFX", "ended"),
+    **dict.fromkeys("RE", "active"),
+    "H": "held",
+}
 #: The command that submits, for each scheduler, in the order in which ``auto`` looks for them.
 SUBMIT_COMMANDS = {"slurm": "sbatch", "pbs": "qsub"}
 
@@ -139,6 +156,56 @@ def scheduler_of(config: Config) -> str:
         "node, run here with: python workflow.py run, or, to see the scripts, name one as cluster.scheduler in "
         "config.yaml and add --pretend."
     )
+
+
+def queue(scheduler: str) -> dict[str, QueueState]:
+    """What this user has in a scheduler's queue, by name.
+
+    Of several entries of one name the strongest state counts: one that ends must not hide another that runs. That is
+    also why signac-flow is not asked, which takes much of what still has its nodes for ended.
+
+    Args:
+        scheduler: ``slurm`` or ``pbs``.
+
+    Raises:
+        InputError: it does not answer, or in a form that is not known.
+    """
+    try:
+        found = list(_slurm_queue() if scheduler == "slurm" else _pbs_queue())
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1]
+        raise InputError(
+            f"{QUEUE_COMMANDS[scheduler]} does not answer ({said}); is this the cluster's login node?"
+        ) from error
+    states: dict[str, QueueState] = {}
+    for name, state in found:
+        states[name] = max(state, states.get(name, state), key=_STRENGTH.index)
+    return states
+
+
+def _slurm_queue() -> Iterator[tuple[str, QueueState]]:
+    command = ["squeue", "--noheader", "--user", getpass.getuser(), "--format=%t %j"]
+    for line in subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines():
+        code, _, name = line.strip().partition(" ")
+        yield name.strip(), "ended" if code in _SLURM_ENDED else "queued" if code in _SLURM_QUEUED else "active"
+
+
+def _pbs_queue() -> Iterator[tuple[str, QueueState]]:
+    # The plain text of our own jobs alone is the same in PBS Professional, OpenPBS and Torque; the JSON of OpenPBS
+    # breaks on other users' environments. Long values go on in lines that begin with a tab.
+    command = ["qselect", "-u", getpass.getuser()]
+    numbers = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
+    if not numbers:
+        return
+    told = subprocess.run(["qstat", "-f", *numbers], capture_output=True, check=False, text=True)
+    text = told.stdout.replace("\n\t", "")
+    names = re.findall(r"^\s*Job_Name = (.*)$", text, re.MULTILINE)
+    codes = re.findall(r"^\s*job_state = (\w)", text, re.MULTILINE)
+    # One that has ended since is unknown to qstat; anything else that is missing could be submitted twice.
+    if len(names) != len(codes) or len(names) + len(re.findall("(?i)unknown job", told.stderr)) < len(numbers):
+        raise ValueError(told.stderr.strip() or f"{len(names)} of {len(numbers)} jobs were told")
+    for name, code in zip(names, codes, strict=True):
+        yield name.strip(), _PBS_STATES.get(code, "queued")
 
 
 def deadline(config: Config, began: float) -> float | None:
