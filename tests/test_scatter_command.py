@@ -2,6 +2,8 @@
 
 import csv
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +13,22 @@ from matplotlib.image import imread
 
 from supercube import operations
 from supercube.cli import main
-from supercube.configuration import read_gsd, write_gsd
+from supercube.configuration import cube_shape, read_gsd, sphere_shape, write_gsd
 from supercube.crystals.build import build_crystal
 from supercube.engines.segments import SegmentWriter, read_trajectory
 from supercube.errors import InputError
 from supercube.model.nanocrystals import find_preset
 from supercube.model.particles import build_model
 from supercube.order import classify
-from supercube.scattering import ELECTRON_DENSITIES, LIGAND_DENSITY, Request, sizes_of
+from supercube.scattering import (
+    ELECTRON_DENSITIES,
+    LIGAND_DENSITY,
+    Request,
+    scattered,
+    scattering_answer,
+    scattering_text,
+    sizes_of,
+)
 from supercube.spaces import fill
 
 PRESET = "cspbbr3-8.6nm+fe3o4-19.5nm"
@@ -40,7 +50,7 @@ def answer_of(capsys, *arguments):
 
 def test_cores_are_what_the_shells_leave(rock_salt):
     found = sizes_of(read_gsd(rock_salt), Request())
-    assert (found.cores.cube, found.unit, found.scale) == (pytest.approx(0.8), "e", None)
+    assert (found.cores.cube, found.unit, found.scale) == (pytest.approx(0.8), "e", pytest.approx(1.0))
     assert found.cores.sphere == pytest.approx(1 / 0.49 - 0.2)
     assert found.cores.cube_contrast == found.cores.sphere_contrast == 1.0
     assert "Equal electron densities" in found.notes[0]
@@ -54,6 +64,81 @@ def test_a_file_without_shapes_needs_its_sizes(rock_salt):
         sizes_of(bare, Request(ligand_length=0.1))
     cores = sizes_of(bare, Request(ligand_length=0.1, size_ratio=0.5)).cores
     assert (cores.cube, cores.sphere) == (pytest.approx(0.8), pytest.approx(1.8))
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """Simple cubic, 10 nm apart, as a program writes it that knows neither shapes nor orientations."""
+
+    def write(kind="cube"):
+        import gsd.hoomd
+
+        frame, places = gsd.hoomd.Frame(), np.stack(np.meshgrid(*[np.arange(6)] * 3, indexing="ij"), -1).reshape(-1, 3)
+        frame.configuration.box = [60, 60, 60, 0, 0, 0]
+        frame.particles.N, frame.particles.types = len(places), [kind]
+        frame.particles.position = places * 10.0 - 30
+        path = tmp_path / f"{kind}.gsd"
+        with gsd.hoomd.open(path, "w") as file:
+            file.append(frame)
+        return path
+
+    return write
+
+
+def test_a_file_in_nm_says_how_long_an_edge_is(foreign, capsys):
+    path = foreign()
+    plain = answer_of(capsys, path, "--ligand-length", 0.1)
+    assert any(note.startswith("Sizes and distances of this file do not fit") for note in plain["notes"])
+    known = answer_of(capsys, path, "--ligand-length", 0.1, "--cube-edge", 9.5)
+    assert not any("do not fit" in note for note in known["notes"])
+    assert (known["unit"], known["cube_core"]) == ("e", pytest.approx(0.8))
+    assert known["peaks"][0]["d"] == pytest.approx(10 / 9.5, rel=1e-6)
+    real = answer_of(capsys, path, "--ligand-length", 0.1, "--cube-edge", 9.5, "--cube-edge-nm", 9.5)
+    assert (real["unit"], real["cube_core"]) == ("nm", pytest.approx(7.6))
+    assert real["peaks"][0]["d"] == pytest.approx(10.0, rel=1e-6)
+    for one, other in zip(known["peaks"], real["peaks"], strict=True):
+        assert one["I_measured"] == pytest.approx(other["I_measured"])
+    preset = answer_of(capsys, path, "--preset", "cspbbr3-8.6nm", "--cube-edge", 9.5)
+    assert preset["cube_core"] == pytest.approx(8.6)
+
+
+def test_sizes_that_overlap_do_not_fit_either(foreign, capsys):
+    notes = answer_of(capsys, foreign(), "--ligand-length", 0.1, "--cube-edge", 20)["notes"]
+    assert any("0.5 contact distances apart, with cube edges of 20" in note for note in notes)
+    spheres = answer_of(capsys, foreign("sphere"), "--ligand-length", 0.1, "--cube-edge", 5, "--size-ratio", 0.5)
+    assert (spheres["sphere_core"], spheres["notes"]) == (pytest.approx(1.8), [])
+
+
+def test_a_file_in_other_units_that_has_its_shapes_needs_nothing():
+    e = build_crystal("NaCl", 32, 32, 0.49, 0.1, 1.02)
+    nm = e.with_(
+        box=e.box * [10, 10, 10, 1, 1, 1],
+        positions=10 * e.positions,
+        shapes=(cube_shape(1.0, 10.0), sphere_shape(10 / 0.49)),
+    )
+    found = sizes_of(nm, Request())
+    assert (found.unit, found.scale, found.cores.cube) == ("e", pytest.approx(0.1), pytest.approx(8.0))
+    assert not any("do not fit" in note for note in found.notes)
+    assert sizes_of(nm, Request(cube_edge_nm=9.0)).scale == pytest.approx(0.9)
+
+
+def test_unknown_orientations_are_said(foreign, rock_salt, capsys):
+    notes = answer_of(capsys, foreign(), "--ligand-length", 0.1)["notes"]
+    assert notes[0].startswith("Orientations are unknown")
+    assert not any("Orientations" in note for note in answer_of(capsys, rock_salt)["notes"])
+
+
+def test_a_missing_number_is_null(rock_salt, capsys):
+    frames = [read_gsd(rock_salt)]
+    order, sizes = classify(frames), sizes_of(frames[0], Request())
+    found = scattered(frames, order, sizes, Request())
+    gone = replace(found.reflections[0], s_measured=math.nan, i_measured=math.nan)
+    answer = scattering_answer(replace(found, reflections=[gone, *found.reflections[1:]]), order, sizes)
+    assert (answer["peaks"][0]["S_measured"], answer["peaks"][0]["I_measured"]) == (None, None)
+    assert answer["peaks"][1]["S_measured"] == pytest.approx(1.0)
+    json.dumps(answer, allow_nan=False)
+    row = next(line for line in scattering_text(answer).splitlines() if line.startswith("    1 1 1")).split()
+    assert (row[7], row[9]) == ("-", "-")
 
 
 def test_spheres_alone_need_their_shell():
@@ -149,12 +234,22 @@ def test_frames_and_zone(rock_salt, capsys):
     [
         (["--zone", "0", "0", "0"], "the zone axis is [0 0 0]"),
         (["--q-max", "0"], "q-max is 0"),
+        (["--q-max", "0.1"], "q-max is 0.1, but the box has no wave vector below 1.013 (1/e)"),
+        (["--q-max", "0.1", "--cube-edge-nm", "9"], "q-max is 0.1, but the box has no wave vector below 0.1126 (1/nm)"),
+        (["--size-ratio", "3"], "have a diameter of 2.04082, which means 0.49; leave it out"),
+        (["--size-ratio", "-1"], "--size-ratio is -1; expected a finite number above 0"),
+        (
+            ["--cube-edge", "3"],
+            "--cube-edge is 3, but the cubes of the file have an edge of 1 in its unit; leave it out",
+        ),
+        (["--cube-edge", "nan"], "--cube-edge is nan; expected a finite number above 0"),
+        (["--preset", PRESET, "--ligand-length", "0.1"], "--preset and --ligand-length both give sizes"),
         (["--resolution", "-2"], "resolution is -2"),
         (["--frame", "9"], "frame 9 does not exist"),
         (["--frame", "0", "--frames", "0:1"], "exclude each other"),
         (["--preset", "gold"], "preset 'gold' is not known"),
         (["--preset", "cspbbr3-8.6nm"], "has none; expected another preset"),
-        (["--preset", PRESET, "--cube-edge-nm", "9"], "both give the size of the cubes"),
+        (["--preset", PRESET, "--cube-edge-nm", "9"], "both give sizes of the particles"),
         (["--cube-edge-nm", "0"], "edge_nm is 0"),
         (["--contrast-cube", "nan"], "--contrast-cube is nan"),
         (["--contrast-cube", "0", "--contrast-sphere", "0"], "both 0"),

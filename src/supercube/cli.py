@@ -123,6 +123,9 @@ def _add_scatter(commands: Any) -> None:
         )
     scatter.add_argument("--ligand-length", type=float, metavar="L", help="shell in cube edges, if the file lacks it")
     scatter.add_argument("--size-ratio", type=float, metavar="G", help="gamma, if the file lacks the spheres' diameter")
+    scatter.add_argument(
+        "--cube-edge", type=float, metavar="X", help="effective edge in the file's unit, if the file lacks it (1)"
+    )
     scatter.add_argument("--json", action="store_true", help="print JSON only, with the curves")
     scatter.set_defaults(run=_scatter)
 
@@ -352,7 +355,7 @@ def _scatter(options: argparse.Namespace) -> None:
 
         counts = {"cubes": order.n_cubes, "spheres": order.n_spheres}
         title = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
-        plot_scattering(found, options.output, unit=sizes.unit, scale=sizes.scale or 1.0, title=title)
+        plot_scattering(found, options.output, unit=sizes.unit, scale=sizes.scale, title=title)
     if options.csv:
         scattering.write_curves(options.csv, found, sizes)
     answer = scattering.scattering_answer(found, order, sizes)

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from .model.nanocrystals import CORE_ERROR, EffectiveSizes, Nanocrystal, Preset,
 from .model.units import Units
 from .observe._scatter_amplitudes import cube_sizes
 from .observe._scatter_lattice import sizes_in
-from .observe.scattering import Cores, Powder, Scattering
+from .observe.scattering import Cores, Powder, Reflection, Scattering
 from .order import Order
+from .order.neighbours import neighbours_by_species
 from .preset import DEFAULT_SHELL, PRESET_LIGANDS
 
 #: Electrons per nm^3 of the materials of the presets: Z of the formula units in a unit cell over its volume. CsPbBr3:
@@ -34,6 +35,10 @@ ELECTRON_DENSITIES = {
 }
 #: Electrons per nm^3 of ligands: CH2 (8 electrons, 14.027 g/mol) at 0.85 g/cm^3, as of liquid alkanes with long chains.
 LIGAND_DENSITY = 0.85 * 602.214076 / 14.027 * 8
+#: Nearest neighbours are at this many contact distances: compressed soft shells reach 0.9, a fluid of 2 % 2.
+FITTING = 0.7, 2.0
+#: Sizes that are given and that the file has are the same within this share.
+SAME = 1e-6
 #: Columns of the table of curves.
 COLUMNS = ("q", "S", "S_cube", "S_sphere", "I", "P")
 
@@ -44,18 +49,19 @@ class Sizes:
 
     Attributes:
         cores: in the unit of the file.
-        scale: nm in one unit of the file, None if it is unknown.
+        edge: effective edge of a cube, likewise.
+        diameter: effective diameter of a sphere, likewise; 0 without spheres.
+        unit: of length of the answer, nm or e.
+        scale: how many of it are one unit of the file.
         notes: what was assumed.
     """
 
     cores: Cores
-    scale: float | None
+    edge: float
+    diameter: float
+    unit: str
+    scale: float
     notes: tuple[str, ...] = ()
-
-    @property
-    def unit(self) -> str:
-        """Unit of length of the answer."""
-        return "e" if self.scale is None else "nm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +74,8 @@ class Request:
         resolution: FWHM of a powder line, likewise.
         ligand_length: lambda, for files without shapes of cubes.
         size_ratio: gamma, for files without the diameter of the spheres.
-        cube_edge_nm: effective edge.
+        cube_edge: effective edge in the unit of the file, for files without shapes of cubes; 1 if left out.
+        cube_edge_nm: effective edge in nm.
         preset: name of nanocrystals, instead.
         contrast_cube, contrast_sphere: electron densities over that of the ligands, any unit.
     """
@@ -78,6 +85,7 @@ class Request:
     resolution: float | None = None
     ligand_length: float | None = None
     size_ratio: float | None = None
+    cube_edge: float | None = None
     cube_edge_nm: float | None = None
     preset: str | None = None
     contrast_cube: float | None = None
@@ -90,53 +98,130 @@ def sizes_of(configuration: Configuration, request: Request) -> Sizes:
     Raises:
         InputError: a size is missing, given twice or impossible, or the preset is unknown or has no such particles.
     """
-    for name in ("contrast_cube", "contrast_sphere"):
-        value = getattr(request, name)
-        if value is not None and not math.isfinite(value):
-            raise InputError(f"--{name.replace('_', '-')} is {value:g}; expected a finite number.")
+    _check(configuration, request)
+    found = (_by_file if request.preset is None else _by_preset)(configuration, request)
+    notes = list(found.notes)
+    if not configuration.oriented:
+        notes.append(
+            "Orientations are unknown: I is the mean over all of them, each cube turned at random; S needs none."
+        )
+    return replace(found, notes=(*notes, *_misfit(configuration, found)))
+
+
+def _check(configuration: Configuration, request: Request) -> None:
+    """Refuse impossible values, and sizes that are given twice."""
+    for name in ("contrast_cube", "contrast_sphere", "size_ratio", "cube_edge"):
+        value, positive = getattr(request, name), name in ("size_ratio", "cube_edge")
+        if value is not None and not (math.isfinite(value) and (value > 0 or not positive)):
+            expected = "a finite number above 0" if positive else "a finite number"
+            raise InputError(f"--{name.replace('_', '-')} is {value:g}; expected {expected}.")
     if request.contrast_cube == 0 and request.contrast_sphere == 0:
         raise InputError("--contrast-cube and --contrast-sphere are both 0; expected something that scatters.")
+    if request.size_ratio is not None and not configuration.count("sphere"):
+        raise InputError(f"--size-ratio is {request.size_ratio:g}, but the file holds no spheres; leave it out.")
     if request.preset is not None:
-        return _by_preset(configuration, request)
-    cube, sphere, edge = _by_file(configuration, request)
-    scale = None
-    if request.cube_edge_nm is not None:
-        scale = Units(request.cube_edge_nm).length_to_nm(1.0) / edge
+        for name in ("cube_edge_nm", "ligand_length", "size_ratio"):
+            if getattr(request, name) is not None:
+                option = f"--{name.replace('_', '-')}"
+                raise InputError(f"--preset and {option} both give sizes of the particles; expected one of them.")
+
+
+def _misfit(configuration: Configuration, sizes: Sizes) -> list[str]:
+    """Whether neighbours are where particles of these sizes can be, by the median over the particles."""
+    apart = _contacts(configuration, sizes)
+    if FITTING[0] <= apart <= FITTING[1]:
+        return []
+    dilute = ", unless it is so dilute" if apart > FITTING[1] else ""
+    return [
+        f"Sizes and distances of this file do not fit{dilute}: nearest neighbours are {apart:.3g} contact distances "
+        f"apart, with cube edges of {sizes.edge:.4g} in its unit of length (--cube-edge)."
+    ]
+
+
+def _contacts(configuration: Configuration, sizes: Sizes) -> float:
+    """Median over the particles of the distance to the nearest one over half the sum of their sizes."""
+    is_cube = configuration.is_species("cube")
+    found = neighbours_by_species(configuration.positions, configuration.box, is_cube)
+    own = np.where(is_cube, sizes.edge, sizes.diameter)
+    # A lone species has no other: its distance is infinite.
+    ratios = [
+        found.unit * np.sqrt(found[k].squares[:, 0].astype(float)) / ((own + size) / 2)
+        for k, size in enumerate((sizes.edge, sizes.diameter))
+    ]
+    return float(np.median(np.minimum(*ratios)))
+
+
+def _by_file(configuration: Configuration, request: Request) -> Sizes:
+    edge = _edge_of(configuration, request)
+    shell = _shell_of(configuration, request, edge)
+    diameter = _diameter_of(configuration, request, edge) if configuration.count("sphere") else 0.0
     contrasts = (request.contrast_cube, request.contrast_sphere)
+    real = None if request.cube_edge_nm is None else Units(request.cube_edge_nm).length_to_nm(1.0)
     mixed = bool(configuration.count("cube") and configuration.count("sphere"))
     notes = ("Equal electron densities of both cores are assumed (--contrast-cube, --contrast-sphere or --preset).",)
     return Sizes(
-        cores=_cores(configuration, cube, sphere, *(1.0 if value is None else value for value in contrasts)),
-        scale=scale,
+        cores=_cores(
+            configuration,
+            edge - 2 * shell,
+            diameter - 2 * shell,
+            *(1.0 if value is None else value for value in contrasts),
+        ),
+        edge=edge,
+        diameter=diameter,
+        unit="e" if real is None else "nm",
+        scale=(1.0 if real is None else real) / edge,
         notes=notes if mixed and contrasts == (None, None) else (),
     )
 
 
-def _by_file(configuration: Configuration, request: Request) -> tuple[float, float, float]:
-    """Core edge, core diameter and effective edge in the unit of the file; what is not there is 0."""
-    shapes = dict(zip(configuration.species, configuration.shapes, strict=True))
-    found, diameter = cube_sizes(shapes.get("cube", {})), shapes.get("sphere", {}).get("diameter")
-    shell = request.ligand_length
+def _cube_in(configuration: Configuration) -> tuple[float, float] | None:
+    """Edge of a cube's core and its shell by the shapes in the file."""
+    return cube_sizes(dict(zip(configuration.species, configuration.shapes, strict=True)).get("cube", {}))
+
+
+def _edge_of(configuration: Configuration, request: Request) -> float:
+    """Effective edge of a cube in the unit of the file."""
+    found, edge = _cube_in(configuration), request.cube_edge
     if found is None:
-        if shell is None:
-            who = "cubes' sizes are" if configuration.count("cube") else "thickness of the spheres' ligand shell is"
-            raise InputError(f"the {who} not in the file; expected --ligand-length, in cube edges (0 for bare cores).")
-        if not 0 <= shell < 0.5:
-            raise InputError(f"--ligand-length is {shell:g}; expected 0 to below 0.5 cube edges.")
-        found = 1 - 2 * shell, shell
-    elif shell is not None and abs(shell * (found[0] + 2 * found[1]) - found[1]) > 1e-6:
+        return 1.0 if edge is None else edge
+    whole = found[0] + 2 * found[1]
+    if edge is not None and abs(edge - whole) > SAME * whole:
         raise InputError(
-            f"--ligand-length is {shell:g}, but the cubes of the file have a shell of "
-            f"{found[1] / (found[0] + 2 * found[1]):g} edges; leave it out."
+            f"--cube-edge is {edge:g}, but the cubes of the file have an edge of {whole:g} in its unit; leave it out."
         )
-    core, shell = found
-    if not configuration.count("sphere"):
-        return core, 0.0, core + 2 * shell
+    return whole
+
+
+def _shell_of(configuration: Configuration, request: Request, edge: float) -> float:
+    """Thickness of the shell of cubes and spheres in the unit of the file."""
+    found, shell = _cube_in(configuration), request.ligand_length
+    if found is None and shell is None:
+        who = "cubes' sizes are" if configuration.count("cube") else "thickness of the spheres' ligand shell is"
+        raise InputError(f"the {who} not in the file; expected --ligand-length, in cube edges (0 for bare cores).")
+    if shell is not None and not 0 <= shell < 0.5:
+        raise InputError(f"--ligand-length is {shell:g}; expected 0 to below 0.5 cube edges.")
+    if found is not None and shell is not None and abs(shell * edge - found[1]) > SAME * edge:
+        raise InputError(
+            f"--ligand-length is {shell:g}, but the cubes of the file have a shell of {found[1] / edge:g} edges; "
+            "leave it out."
+        )
+    return found[1] if found is not None else (shell or 0.0) * edge
+
+
+def _diameter_of(configuration: Configuration, request: Request, edge: float) -> float:
+    """Effective diameter of the spheres in the unit of the file."""
+    shapes = dict(zip(configuration.species, configuration.shapes, strict=True))
+    ratio, diameter = request.size_ratio, shapes["sphere"].get("diameter")
     if not diameter:
-        if request.size_ratio is None or not (math.isfinite(request.size_ratio) and request.size_ratio > 0):
+        if ratio is None:
             raise InputError("the diameter of the spheres is not in the file; expected --size-ratio, above 0.")
-        diameter = (core + 2 * shell) / request.size_ratio
-    return core, float(diameter) - 2 * shell, core + 2 * shell
+        return edge / ratio
+    if ratio is not None and abs(ratio * diameter - edge) > SAME * edge:
+        raise InputError(
+            f"--size-ratio is {ratio:g}, but the spheres of the file have a diameter of {diameter:g}, which means "
+            f"{edge / diameter:.4g}; leave it out."
+        )
+    return float(diameter)
 
 
 def _cores(
@@ -152,19 +237,21 @@ def _cores(
 
 
 def _by_preset(configuration: Configuration, request: Request) -> Sizes:
-    if request.cube_edge_nm is not None:
-        raise InputError("--preset and --cube-edge-nm both give the size of the cubes; expected one of them.")
     preset = find_preset(request.preset or "")
     if configuration.count("sphere") and preset.sphere_core is None:
         raise InputError(f"the file holds spheres, but the preset {preset.name} has none; expected another preset.")
     sizes = effective_sizes(*_nanocrystals(preset), DEFAULT_SHELL)
-    scale = Units(sizes.cube.size.value).length_to_nm(1.0) / _file_edge(configuration)
+    edge = _edge_of(configuration, request)
+    scale = Units(sizes.cube.size.value).length_to_nm(1.0) / edge
     contrasts = (
         _contrast("cube", preset.cube, request.contrast_cube),
         _contrast("sphere", preset.sphere, request.contrast_sphere) if preset.sphere else 0.0,
     )
     return Sizes(
         cores=_cores(configuration, preset.cube_core / scale, (preset.sphere_core or 0.0) / scale, *contrasts),
+        edge=edge,
+        diameter=0.0 if sizes.sphere is None else sizes.sphere.size.value / scale,
+        unit="nm",
         scale=scale,
         notes=tuple(_disagreement(configuration, sizes)),
     )
@@ -192,12 +279,6 @@ def _contrast(shape: str, material: str, given: float | None) -> float:
     return ELECTRON_DENSITIES[material] - LIGAND_DENSITY
 
 
-def _file_edge(configuration: Configuration) -> float:
-    shapes = dict(zip(configuration.species, configuration.shapes, strict=True))
-    found = cube_sizes(shapes.get("cube", {}))
-    return 1.0 if found is None else found[0] + 2 * found[1]
-
-
 def _disagreement(configuration: Configuration, sizes: EffectiveSizes) -> list[str]:
     """Sizes in the file that are not the preset's within two standard uncertainties."""
     found = sizes_in(configuration)
@@ -214,9 +295,11 @@ def _disagreement(configuration: Configuration, sizes: EffectiveSizes) -> list[s
 
 def scattered(frames: Sequence[Configuration], order: Order, sizes: Sizes, request: Request) -> Scattering:
     """Scattering of frames, still in the unit of the file (:func:`.observe.scattering.scatter`)."""
-    from .observe.scattering import scatter
+    from .observe.scattering import check_q, scatter
 
-    scale = sizes.scale or 1.0
+    scale = sizes.scale
+    box = np.mean([frame.box for frame in frames], axis=0)
+    check_q(box, request.q_max, request.resolution, scale=scale, unit=sizes.unit)
     return scatter(
         frames,
         order.document(),
@@ -237,7 +320,7 @@ def write_curves(path: Path, found: Scattering, sizes: Sizes) -> None:
     """Write the curves as CSV; the unit is in the head of the first column, and a species that is absent is empty."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    columns = curves(found.powder, sizes.scale or 1.0)
+    columns = curves(found.powder, sizes.scale)
     writer.writerow([f"q_1/{sizes.unit}", *COLUMNS[1:]])
     for row in zip(*columns.values(), strict=True):
         writer.writerow(["" if np.isnan(value) else f"{value:.8g}" for value in row])
@@ -258,10 +341,8 @@ def packed(found: Scattering) -> bytes:
 
 
 def scattering_answer(found: Scattering, order: Order, sizes: Sizes) -> dict[str, Any]:
-    """The answer as plain types; lengths in nm or e (``unit``), wave vectors in 1 over it."""
-    scale, cores = sizes.scale or 1.0, sizes.cores
-    cubes, spheres = order.n_cubes > 0, order.n_spheres > 0
-    curve = {name: None if np.isnan(v).all() else v.tolist() for name, v in curves(found.powder, scale).items()}
+    """The answer as plain types; lengths in nm or e (``unit``), wave vectors in 1 over it; what is missing is None."""
+    scale, powder = sizes.scale, found.powder
     return {
         "structure": found.structure,
         "structure_fraction": order.structure_fraction,
@@ -269,37 +350,43 @@ def scattering_answer(found: Scattering, order: Order, sizes: Sizes) -> dict[str
         "n_spheres": order.n_spheres,
         "frames": order.frames,
         "unit": sizes.unit,
-        "cube_core": cores.cube * scale if cubes else None,
-        "sphere_core": cores.sphere * scale if spheres else None,
+        **_cores_answer(order, sizes),
+        "q_max": float(powder.q[-1] / scale),
+        "resolution": powder.resolution / scale,
+        "box_spacing": powder.spacing / scale,
+        "wave_vectors": powder.vectors,
+        "fills_box": None if found.lattice is None else found.lattice.indices is not None,
+        "maximum": {"q": found.maximum.q / scale, "spacing": found.maximum.spacing * scale, "S": found.maximum.s},
+        "peaks": [_peak(row, scale) for row in found.reflections],
+        "zone": list(found.pattern.zone),
+        "curve": {
+            name: None if np.isnan(values).all() else values.tolist() for name, values in curves(powder, scale).items()
+        },
+        "notes": list(sizes.notes),
+    }
+
+
+def _cores_answer(order: Order, sizes: Sizes) -> dict[str, float | None]:
+    cores, cubes, spheres = sizes.cores, order.n_cubes > 0, order.n_spheres > 0
+    return {
+        "cube_core": cores.cube * sizes.scale if cubes else None,
+        "sphere_core": cores.sphere * sizes.scale if spheres else None,
         "contrast_cube": cores.cube_contrast if cubes else None,
         "contrast_sphere": cores.sphere_contrast if spheres else None,
-        "q_max": float(found.powder.q[-1] / scale),
-        "resolution": found.powder.resolution / scale,
-        "box_spacing": found.powder.spacing / scale,
-        "wave_vectors": found.powder.vectors,
-        "fills_box": None if found.lattice is None else found.lattice.indices is not None,
-        "maximum": {
-            "q": found.maximum.q / scale,
-            "spacing": found.maximum.spacing * scale,
-            "S": found.maximum.s,
-        },
-        "peaks": [
-            {
-                "hkl": list(row.hkl),
-                "multiplicity": row.multiplicity,
-                "q": row.q / scale,
-                "q_spread": row.q_spread / scale,
-                "d": row.d * scale,
-                "S_predicted": row.s_predicted,
-                "S_measured": row.s_measured,
-                "I_predicted": row.i_predicted,
-                "I_measured": row.i_measured,
-            }
-            for row in found.reflections
-        ],
-        "zone": list(found.pattern.zone),
-        "curve": curve,
-        "notes": list(sizes.notes),
+    }
+
+
+def _peak(row: Reflection, scale: float) -> dict[str, Any]:
+    return {
+        "hkl": list(row.hkl),
+        "multiplicity": row.multiplicity,
+        "q": row.q / scale,
+        "q_spread": row.q_spread / scale,
+        "d": row.d * scale,
+        "S_predicted": row.s_predicted,
+        "S_measured": None if math.isnan(row.s_measured) else row.s_measured,
+        "I_predicted": row.i_predicted,
+        "I_measured": None if math.isnan(row.i_measured) else row.i_measured,
     }
 
 
@@ -332,8 +419,13 @@ def _peak_table(peaks: list[dict[str, Any]], unit: str) -> list[str]:
     lines = [head + f"{'S/N ideal':>12}{'S/N':>10}{'I/I0 ideal':>13}{'I/I0':>10}"]
     for row in peaks:
         hkl = " ".join(str(index) for index in row["hkl"])
+        s, intensity = _or_dash(row["S_measured"], ".4f"), _or_dash(row["I_measured"], ".2e")
         lines.append(
             f"{hkl:>9}{row['multiplicity']:>7}{row['q']:>11.4f}{row['d']:>10.4f}{row['S_predicted']:>12.4f}"
-            f"{row['S_measured']:>10.4f}{row['I_predicted']:>13.2e}{row['I_measured']:>10.2e}"
+            f"{s:>10}{row['I_predicted']:>13.2e}{intensity:>10}"
         )
     return lines
+
+
+def _or_dash(value: float | None, pattern: str) -> str:
+    return "-" if value is None else format(value, pattern)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from scipy.spatial.transform import Rotation
 
 from supercube.configuration import Configuration, box_matrix, wrap
@@ -13,7 +14,7 @@ from supercube.crystals.phases import BINARY
 from supercube.errors import InputError
 from supercube.observe import _scatter_amplitudes, plot_scattering
 from supercube.observe._scatter_amplitudes import grid_sum, nodes_needed
-from supercube.observe._scatter_figure import _lines, spread_out
+from supercube.observe._scatter_figure import _draw_pattern, _indices, _lines, spread_out
 from supercube.observe.scattering import (
     Cores,
     Powder,
@@ -27,6 +28,7 @@ from supercube.observe.scattering import (
     plain_sum,
     reflections,
     scatter,
+    shortest_vector,
     spectrum,
     sphere_amplitude,
 )
@@ -68,6 +70,22 @@ def bodies(cubes, spheres, seed=0, box=(6.0, 7.0, 8.0, 0.3, -0.2, 0.1)):
 def crystal(name, cells=None, **changes):
     cubes, spheres = cells or COUNTS[name]
     return build_crystal(name, cubes, spheres, 0.45 if cubes and spheres else 1.0, 0.1, **changes)
+
+
+def few_cells():
+    """ABO3 in a box of 2 x 2 x 2 cells, whose spots are half as wide as they are apart."""
+    whole = crystal("ABO3")
+    a = whole.box[0] / 3
+    places = (whole.positions + a / 8) % (3 * a)
+    mine = (places < 2 * a).all(axis=1)
+    box = np.array([2 * a, 2 * a, 2 * a, 0.0, 0.0, 0.0])
+    return whole.with_(
+        box=box,
+        positions=wrap(places[mine], box)[0],
+        orientations=whole.orientations[mine],
+        typeid=whole.typeid[mine],
+        images=np.zeros((int(mine.sum()), 3)),
+    )
 
 
 def scattered(configuration, **options):
@@ -242,6 +260,43 @@ def test_bodies_without_correlation_scatter_as_single_ones():
         np.testing.assert_allclose(curve[above], 1.0, atol=error)
 
 
+def test_cubes_of_unknown_orientations_scatter_as_if_turned_at_random():
+    unknown, q_max, frames = bodies(12, 5, seed=9, box=(4.0, 4.5, 5.0, 0.1, 0, 0)).with_(oriented=False), 7.0, 400
+    expected = spectrum([unknown], CORES, q_max)
+    rng = np.random.default_rng(4)
+    turned_anew = [
+        unknown.with_(oriented=True, orientations=Rotation.random(17, random_state=rng).as_quat()[:, [3, 0, 1, 2]])
+        for _ in range(frames)
+    ]
+    q, known = expected.basis, [np.array(n) for n in ((1, 0, 0), (2, 1, 0), (1, -2, 3), (4, 0, -1), (0, 0, 5))]
+    for index in known:
+        samples = [np.abs(plain_sum(one, CORES, (q @ index)[None])[2, 0]) ** 2 for one in turned_anew]
+        found = expected.scattered[tuple(index + np.array(expected.half))]
+        assert found == pytest.approx(np.mean(samples), abs=4 * np.std(samples) / np.sqrt(frames))
+    far = expected.q > 6.5
+    # The plain sum with the mean amplitude, and the diffuse part beside it, is what the grid has.
+    vectors = np.array(list(itertools.product(*(range(-h, h + 1) for h in expected.half)))) @ q.T
+    coherent = np.abs(plain_sum(unknown, CORES, vectors)[2]).reshape(far.shape) ** 2
+    mean, square = cube_average(expected.q[far], CORES.cube)
+    diffuse = 12 * CORES.cube_forward**2 * (square - mean**2)
+    np.testing.assert_allclose(expected.scattered[far], coherent[far] + diffuse, atol=1e-6 * 17**2)
+    assert diffuse.min() > 5e-4
+
+
+def test_a_crystal_of_unknown_orientations_has_its_reflections_and_no_other_s():
+    known = crystal("SC", cells=(216, 0))
+    unknown = known.with_(oriented=False)
+    one, other = scattered(known), scattered(unknown)
+    np.testing.assert_allclose(other.powder.s, one.powder.s, rtol=1e-9)
+    for row in other.reflections:
+        mean, square = (float(value[0]) for value in cube_average(np.array([row.q]), CORES.cube))
+        assert row.i_predicted == pytest.approx(mean**2, abs=1e-7)
+        assert row.i_measured == pytest.approx(mean**2 + (square - mean**2) / 216, abs=1e-6)
+    # Weak spots are near a zero of <F>, which changes by 0.004 over half a pixel: 2 x 0.012 x 0.004 = 1e-4.
+    check_spots(other, absolute=1.2e-4)
+    assert other.reflections[1].i_predicted < 0.8 * one.reflections[1].i_predicted
+
+
 # --- perfect crystals -------------------------------------------------------------------------------------------------
 
 
@@ -365,6 +420,53 @@ def test_a_strained_crystal_has_split_lines():
     assert (first.q, first.q_spread) == pytest.approx((lengths.mean(), lengths.std()), rel=1e-9)
 
 
+def sheared(angle, name="SC", cells=None):
+    """A crystal whose classifier says that its cell is sheared, and what the classifier said."""
+    configuration = crystal(name, cells=cells)
+    order = classify(configuration).document()
+    return configuration, order | {"cell_angles_deg": [90.0 + angle, 90.0, 90.0]}
+
+
+def test_a_crystal_that_lies_between_the_vectors_of_the_box_does_not_fill_it():
+    # Half the shear on each axis, 4 tan(13.5 deg/2) = 0.47: (110) is then between two vectors, and SC has no absences.
+    configuration, order = sheared(13.5)
+    found = scatter([configuration], order, CORES)
+    assert lattice_of(order | {"cell_angles_deg": [90.0] * 3}, configuration).indices is not None
+    assert found.lattice.indices is None
+    for one in found.reflections:
+        assert np.isfinite(one.s_measured)
+        assert one.s_measured != 0.0
+
+
+def test_halves_are_right_where_the_centring_forbids_what_is_between():
+    cubic = crystal("bcc", cells=(0, 54))
+    a = cubic.box[0] / 3
+    # Primitive vectors of bcc, three times, turned so that the first is along x and the second in the xy plane.
+    edges = 3 * a / 2 * np.array([[-1.0, 1.0, 1.0], [1.0, -1.0, 1.0], [1.0, 1.0, -1.0]]).T
+    rotation, upper = np.linalg.qr(edges)
+    signs = np.sign(np.diag(upper))
+    upper, rotation = upper * signs[:, None], rotation * signs
+    lengths = np.diag(upper)
+    box = np.array([*lengths, upper[0, 1] / lengths[1], upper[0, 2] / lengths[2], upper[1, 2] / lengths[2]])
+    places = np.array(list(itertools.product(range(3), repeat=3))) @ (upper / 3).T
+    configuration = Configuration(box, wrap(places, box)[0], np.tile([1.0, 0, 0, 0], (27, 1)), ("sphere",), [0] * 27)
+    found = scatter([configuration], classify(configuration).document(), CORES)
+    assert found.structure == "bcc"
+    assert np.abs(found.lattice.indices % 1 - 0.5).min() < 1e-9
+    for one in found.reflections:
+        assert one.s_measured == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_reflection_without_a_vector_of_the_box_is_missing_not_0():
+    configuration = crystal("SC")
+    lattice = replace(lattice_of(classify(configuration).document(), configuration), indices=np.diag([3.5, 3.5, 3.5]))
+    known = families(lattice, configuration, CORES, 9.5)
+    found = reflections(spectrum([configuration], CORES, 12.0), lattice, known, configuration, CORES)
+    by_name = {one.hkl: one for one in found}
+    assert np.isnan(by_name[1, 0, 0].s_measured)
+    assert np.isnan(by_name[1, 0, 0].i_measured)
+
+
 def test_rattling_weakens_reflections_by_the_debye_waller_factor():
     configuration, sigma = crystal("ABO3", cells=(864, 216)), 0.05
     rng = np.random.default_rng(8)
@@ -446,7 +548,7 @@ def test_the_maximum_lies_between_the_points_of_the_curve():
     assert (found.q, found.s, found.spacing) == pytest.approx((5.07, 2.5, 2 * np.pi / 5.07), rel=1e-9)
 
 
-def check_spots(found):
+def check_spots(found, absolute=2e-5):
     """Whether the picture has the intensity of the reflections where they are."""
     q, picture = found.pattern.q, found.pattern.intensity
     expected = {one.hkl: one.i_predicted for one in found.reflections}
@@ -455,7 +557,7 @@ def check_spots(found):
         # Rows are q upwards, columns q to the right.
         top = picture[np.argmin(np.abs(q - y)), np.argmin(np.abs(q - x))]
         # At most half a pixel away along each edge, of a Gaussian five pixels wide or more; 1e-5 from the neighbours.
-        assert top == pytest.approx(expected[family_name(hkl, "cubic")], rel=0.1, abs=2e-5)
+        assert top == pytest.approx(expected[family_name(hkl, "cubic")], rel=0.1, abs=absolute)
 
 
 def test_the_pattern_of_a_crystal_turned_in_its_box_is_that_of_its_axes():
@@ -494,6 +596,7 @@ def test_a_spot_is_a_gaussian_of_the_stated_width():
     [
         ({"q_max": 0.0}, "q-max is 0; expected a finite number above 0"),
         ({"q_max": float("nan")}, "q-max is nan"),
+        ({"q_max": 1.0}, r"q-max is 1, but the box has no wave vector below 1.571 \(1/length\)"),
         ({"resolution": -1.0}, "resolution is -1"),
         ({"zone": (0, 0, 0)}, r"the zone axis is \[0 0 0\]"),
         ({"q_max": 1e4}, "wave vectors in this box; expected at most 1e[+]08, such as q-max"),
@@ -502,6 +605,15 @@ def test_a_spot_is_a_gaussian_of_the_stated_width():
 def test_bad_input_in_one_sentence(options, message):
     with pytest.raises(InputError, match=message):
         scattered(crystal("SC"), **options)
+
+
+def test_the_shortest_vector_of_a_tilted_box():
+    box = np.array([4.0, 4.0, 4.0, 3.0, 0.0, 0.0])  # the lattice is cubic, though two edges of the box are long
+    assert shortest_vector(box) == pytest.approx(2 * np.pi / 4)
+    assert shortest_vector(np.array([4.0, 4.0, 4.0, 0.5, 0.0, 0.0])) == pytest.approx(2 * np.pi / 4)
+    tilted = bodies(20, 0, box=box)
+    least = scatter([tilted], classify(tilted).document(), CORES, q_max=1.58).powder
+    assert least.q[0] == pytest.approx(2 * np.pi / 4, abs=least.resolution / 5)
 
 
 def test_no_frame():
@@ -542,3 +654,50 @@ def test_a_picture_of_anything(which, tmp_path):
     found = scattered(configuration)
     plot_scattering(found, tmp_path / "one.png", unit="nm", scale=10.4, title="a test")
     assert 20_000 < (tmp_path / "one.png").stat().st_size < 300_000
+
+
+def drawn(pattern, scale=1.0):
+    """Axes with the pattern."""
+    figure = Figure()
+    ax, bar = figure.subplots(1, 2)
+    _draw_pattern(ax, bar, pattern, scale, "e")
+    return ax
+
+
+@pytest.mark.parametrize("which", ["few cells", "many cells", "weak spots", "fluid"])
+def test_the_strongest_that_is_seen_is_the_top_of_the_scale(which):
+    if which == "fluid":
+        pattern = scattered(bodies(300, 300, box=(9.0, 9.0, 9.0, 0, 0, 0))).pattern
+    else:
+        few = which == "few cells"
+        pattern = scattered(few_cells() if few else crystal("ABO3"), q_max=5.0 if few else None).pattern
+    if which == "weak spots":
+        w = pattern.resolution
+        beam = np.exp(-4 * np.log(2) * (pattern.q[:, None] ** 2 + pattern.q**2) / w**2)
+        pattern = replace(pattern, intensity=beam + 1e-3 * np.where(beam < 1e-3, pattern.intensity, 0.0))
+    ax = drawn(pattern)
+    values, stop = np.asarray(ax.images[0].get_array()), ax.patches[0].radius
+    seen = np.hypot(*np.meshgrid(pattern.q, pattern.q)) > stop
+    assert ax.images[0].norm.vmax == 0.0
+    assert values[seen].max() == 0.0
+    # What is seen are spots, not the flank of the beam.
+    flank = seen & (np.hypot(*np.meshgrid(pattern.q, pattern.q)) < stop + 0.1 * pattern.resolution)
+    assert which == "few cells" or values[flank].max() < 0.0
+    assert (values[seen] > -0.1).mean() < 0.2
+
+
+def test_a_name_stands_at_its_reflection_and_a_cross_on_it():
+    pattern = scattered(few_cells()).pattern
+    ax = drawn(pattern, scale=2.0)
+    places = {_indices(hkl): np.array([x, y]) / 2 for hkl, x, y in pattern.spots}
+    crosses = {tuple(np.round(line.get_xydata()[0], 9)) for line in ax.lines if line.get_marker() == "+"}
+    assert {"100", "010", "110"} <= {text.get_text() for text in ax.texts}
+    for text in ax.texts:
+        np.testing.assert_allclose(text.xy, places[text.get_text()], atol=1e-9)
+        assert tuple(np.round(text.xy, 9)) in crosses
+        assert np.abs(text.get_position()).max() < 5  # points
+    assert len(crosses) == len(ax.texts)
+
+
+def test_a_window_that_is_all_beam_stop_is_drawn():
+    assert len(drawn(scattered(few_cells(), q_max=1.5).pattern).texts) == 0

@@ -12,6 +12,7 @@ weighted points, the nodes of Gauss and Legendre, that turn with the body: m is 
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -123,6 +124,41 @@ def cube_average(q: FloatArray, edge: float) -> tuple[FloatArray, FloatArray]:
     return found @ weight, found**2 @ weight
 
 
+def turned_at_random(q: FloatArray, edge: float) -> tuple[FloatArray, FloatArray]:
+    """Mean and variance of F over all orientations of a cube, by cubic splines through :func:`cube_average`.
+
+    Args:
+        q: absolute values, any shape.
+        edge: c.
+    """
+    from scipy.interpolate import CubicSpline
+
+    # F^2 bends over q c of about 1, so that steps of 0.1 are right to 1e-7.
+    table = np.linspace(0.0, max(float(q.max(initial=0.0)), 1e-9), math.ceil(10 * float(q.max(initial=0.0)) * edge) + 8)
+    mean, square = cube_average(table, edge)
+    first, second = CubicSpline(table, mean)(q), CubicSpline(table, square)(q)
+    return np.asarray(first), np.asarray(np.maximum(second - first**2, 0.0))
+
+
+def diffuse(configuration: Configuration, cores: Cores, q: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+    """What cubes of unknown orientations scatter beside their mean amplitude; 0 where orientations are known.
+
+    Formula: sum_j w_j^2 b_j^2 (<F^2> - <F>^2), of orientations that depend neither on each other nor on the places
+    (the decoupling approximation of Kotlarchyk and Chen, J. Chem. Phys. 79, 2461, 1983).
+
+    Args:
+        configuration: bodies.
+        cores: what scatters.
+        q: absolute values, any shape.
+        weights: (N,) w, factor of each body's amplitude; 1 if left out.
+    """
+    cube = configuration.is_species("cube")
+    if configuration.oriented or not cube.any():
+        return np.zeros(q.shape)
+    amount = float(cube.sum() if weights is None else (weights[cube] ** 2).sum()) * cores.cube_forward**2
+    return np.asarray(amount * turned_at_random(q, cores.cube)[1])
+
+
 def plain_sum(configuration: Configuration, cores: Cores, q: FloatArray) -> ComplexArray:
     """The sums term by term.
 
@@ -132,17 +168,22 @@ def plain_sum(configuration: Configuration, cores: Cores, q: FloatArray) -> Comp
         q: (Q, 3) wave vectors.
 
     Returns:
-        (3, Q): sum over the cubes' centres of exp(-i q.r), over the spheres' centres, and A(q).
+        (3, Q): sum over the cubes' centres of exp(-i q.r), over the spheres' centres, and A(q), whose cubes have their
+        mean amplitude over all orientations if these are unknown.
     """
     cube = configuration.is_species("cube")
     turns = matrices(configuration.orientations[cube])
     found = np.empty((3, len(q)), dtype=np.complex128)
     for part in _chunks(len(q), max(_TERMS // max(len(configuration), 1), 1)):
         phase = np.exp(-1j * (q[part] @ configuration.positions.T))
-        body = np.einsum("qi,nij->qnj", q[part], turns)
-        radial = sphere_amplitude(np.linalg.norm(q[part], axis=1), cores.sphere)
+        size = np.linalg.norm(q[part], axis=1)
+        radial = sphere_amplitude(size, cores.sphere)
+        if configuration.oriented:
+            own = cube_amplitude(np.einsum("qi,nij->qnj", q[part], turns), cores.cube)
+        else:
+            own = turned_at_random(size, cores.cube)[0][:, None]
         found[0, part], found[1, part] = phase[:, cube].sum(axis=1), phase[:, ~cube].sum(axis=1)
-        found[2, part] = cores.cube_forward * (phase[:, cube] * cube_amplitude(body, cores.cube)).sum(axis=1)
+        found[2, part] = cores.cube_forward * (phase[:, cube] * own).sum(axis=1)
         found[2, part] += cores.sphere_forward * radial * found[1, part]
     return found
 
@@ -178,7 +219,9 @@ def grid_sum(
     for row, mine in enumerate((cube, ~cube)):
         if mine.any():
             found[row] = _nufft(centres[mine], weights[mine], shape, kind)
-    if cube.any():
+    if cube.any() and not configuration.oriented:
+        found[2] += cores.cube_forward * turned_at_random(lengths(basis, half), cores.cube)[0] * found[0]
+    elif cube.any():
         for points, amounts in _cube_points(configuration, cores, basis, weights, q_max):
             found[2] += _nufft(points, amounts, shape, kind)
     found[2] += cores.sphere_forward * sphere_amplitude(lengths(basis, half), cores.sphere) * found[1]

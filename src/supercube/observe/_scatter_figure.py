@@ -22,7 +22,7 @@ SIZE = (10.6, 5.2)
 LABEL_WIDTH = 0.15
 #: Width of the curves' axes, as a share of the figure's.
 CURVES = (0.065, 0.465)
-#: Radius of the beam stop in widths of a spot, with some more where the forward direction still outshines the spots.
+#: Least radius of the beam stop in widths of a spot, where the forward beam is a thousandth.
 STOP = 1.6
 #: Reflections weaker than this, over the strongest one, carry no label.
 FAINT = 1e-5
@@ -193,16 +193,11 @@ def _mark_maximum(ax: Any, found: Scattering, scale: float, unit: str) -> None:
 def _draw_pattern(ax: Any, bar: Any, pattern: Pattern, scale: float, unit: str) -> None:
     from matplotlib import colormaps
     from matplotlib.patches import Circle
-    from matplotlib.ticker import MaxNLocator
 
     edge = float(pattern.q[-1]) / scale
-    away = np.hypot(*np.meshgrid(pattern.q, pattern.q))
-    stop = STOP * pattern.resolution
-    # The forward beam is Gaussian: where it has fallen below what is shown of the spots.
-    strongest = float(pattern.intensity[away > 2 * stop].max(initial=1e-12))
-    log = np.log10(np.maximum(pattern.intensity / strongest, 10.0**-PATTERN_DECADES))
+    stop = beam_stop(pattern)
     image = ax.imshow(
-        log,
+        _decades(pattern, stop),
         origin="lower",
         extent=(-edge, edge, -edge, edge),
         # Few colours, which nobody tells apart, make the file a third of the size.
@@ -213,40 +208,91 @@ def _draw_pattern(ax: Any, bar: Any, pattern: Pattern, scale: float, unit: str) 
         interpolation_stage="data",
     )
     ax.add_patch(Circle((0, 0), stop / scale, facecolor="#9A9A9A", edgecolor="none"))
-    for text, place in _spot_labels(pattern, stop):
-        ax.annotate(
-            text,
-            (place[0] / scale, (place[1] + 0.75 * pattern.resolution) / scale),
-            xytext=(0, 1),
-            textcoords="offset points",
-            color="white",
-            fontsize=7.5,
-            ha="center",
-            va="bottom",
-        )
-    zone = _indices(pattern.zone)
+    _name_spots(ax, pattern, stop, scale)
+    _label_pattern(ax, pattern, edge, unit)
+    colours = ax.figure.colorbar(image, cax=bar, ticks=np.arange(-PATTERN_DECADES, 1))
+    colours.set_label(r"$\log_{10}$ of intensity over the strongest outside the beam stop", fontsize=8)
+    bar.tick_params(labelsize=8)
+
+
+def _label_pattern(ax: Any, pattern: Pattern, edge: float, unit: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     of = palette.style(pattern.crystal).name if pattern.crystal else "the box"
-    ax.set_title(f"zone axis [{zone}] of {of}", fontsize=9)
+    ax.set_title(f"zone axis [{_indices(pattern.zone)}] of {of}", fontsize=9)
     ax.set(xlabel=f"$q_x$  (1/{unit})", ylabel=f"$q_y$  (1/{unit})", xlim=(-edge, edge), ylim=(-edge, edge))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(6, symmetric=True))
-    colours = ax.figure.colorbar(image, cax=bar, ticks=np.arange(-PATTERN_DECADES, 1))
-    colours.set_label(r"$\log_{10}$ of intensity over the strongest spot", fontsize=8)
-    bar.tick_params(labelsize=8)
+
+
+def beam_stop(pattern: Pattern) -> float:
+    """Radius at which the forward beam is a tenth of the strongest spot, or of what is far from it without spots.
+
+    Formula: the beam is exp(-4 ln 2 (q/w)^2) with w the width of a spot. At least ``STOP`` w at most twice that, and
+    short of the near half of the first spot.
+    """
+    width, least = pattern.resolution, STOP * pattern.resolution
+    far = pattern.intensity[np.hypot(*np.meshgrid(pattern.q, pattern.q)) > 2 * least].max(initial=0.0)
+    spots = [(np.hypot(x, y), _at_spot(pattern, x, y)) for _, x, y in pattern.spots]
+    strongest = max((strength for _, strength in spots), default=float(far))
+    if not strongest > 0:
+        return least
+    radius = width * float(np.sqrt(max(np.log(10 / strongest), 0.0) / (4 * np.log(2))))
+    nearest = min((float(place) for place, _ in spots), default=np.inf)
+    return max(least, min(radius, 2 * least, nearest - width / 2))
+
+
+def _at_spot(pattern: Pattern, x: float, y: float) -> float:
+    """Intensity of the nearest pixel."""
+    row, column = (int(np.argmin(np.abs(pattern.q - value))) for value in (y, x))
+    return float(pattern.intensity[row, column])
+
+
+def _strongest(pattern: Pattern, stop: float) -> float:
+    """The largest intensity that is seen; a window that is all beam stop shows none."""
+    seen = np.hypot(*np.meshgrid(pattern.q, pattern.q)) > stop
+    return float(pattern.intensity[seen].max(initial=1e-300))
+
+
+def _decades(pattern: Pattern, stop: float) -> FloatArray:
+    """(P, P) log10 of the intensity over the largest outside the stop, which is 0, down to ``-PATTERN_DECADES``."""
+    over = pattern.intensity / _strongest(pattern, stop)
+    return np.asarray(np.log10(np.maximum(over, 10.0**-PATTERN_DECADES)))
+
+
+def _name_spots(ax: Any, pattern: Pattern, stop: float, scale: float) -> None:
+    """A cross where G is, and its indices beside it: the maximum of a spot lies further in."""
+    from matplotlib.patheffects import withStroke
+
+    edge = float(pattern.q[-1])
+    for text, (x, y) in _spot_labels(pattern, stop):
+        place = (x / scale, y / scale)
+        ax.plot(*place, "+", color="white", ms=5, mew=1.0, path_effects=[withStroke(linewidth=2.0, foreground="black")])
+        left = x > 0.8 * edge
+        ax.annotate(
+            text,
+            place,
+            xytext=(-3.5 if left else 3.5, 2.5),
+            textcoords="offset points",
+            color="white",
+            fontsize=7.5,
+            ha="right" if left else "left",
+            va="bottom",
+            path_effects=[withStroke(linewidth=1.4, foreground="black")],
+        )
 
 
 def _spot_labels(pattern: Pattern, stop: float) -> list[tuple[str, tuple[float, float]]]:
     """Names of the innermost spots of one half of the pattern, those that are in the picture's range."""
     edge = float(pattern.q[-1])
     room = 0.16 * edge
-    strongest = float(pattern.intensity[np.hypot(*np.meshgrid(pattern.q, pattern.q)) > 2 * stop].max(initial=1e-12))
+    least = _strongest(pattern, stop) * 10.0 ** -(PATTERN_DECADES - 1)
     kept: list[tuple[str, tuple[float, float]]] = []
     for hkl, x, y in sorted(pattern.spots, key=lambda spot: (round(np.hypot(spot[1], spot[2]), 6), -spot[1])):
         upper = y > 1e-6 * edge or (abs(y) <= 1e-6 * edge and x > 0)
         inside = abs(x) < 0.92 * edge and y < 0.9 * edge
-        row, column = (int(np.argmin(np.abs(pattern.q - value))) for value in (y, x))
-        seen = pattern.intensity[row, column] > strongest * 10.0 ** -(PATTERN_DECADES - 1)
         clear = all(np.hypot(x - a, y - b) > room for _, (a, b) in kept)
-        if upper and inside and seen and clear and np.hypot(x, y) > stop and len(kept) < 6:
+        seen = np.hypot(x, y) > stop and _at_spot(pattern, x, y) > least
+        if upper and inside and seen and clear and len(kept) < 6:
             kept.append((_indices(hkl), (x, y)))
     return kept

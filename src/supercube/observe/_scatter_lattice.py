@@ -22,7 +22,7 @@ from ..crystals.packing import close_packing
 from ..order.agreement import group_of
 from ..order.references import VALUES
 from ..order.symmetry import matrices
-from ._scatter_amplitudes import Cores, cube_amplitude, cube_sizes, sphere_amplitude
+from ._scatter_amplitudes import Cores, cube_amplitude, cube_sizes, sphere_amplitude, turned_at_random
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -119,7 +119,7 @@ def lattice_of(order: Mapping[str, Any], configuration: Configuration) -> Lattic
         cell=cell,
         frame=frame,
         box=box,
-        indices=_commensurate(box, cell, len(configuration) / len(entry.sites)),
+        indices=_commensurate(box, cell, crystal, len(configuration) / len(entry.sites)),
         crystal=crystal,
         parallel=bool(crystal.parallel[np.ix_(cubes, cubes)].all()),
     )
@@ -165,19 +165,30 @@ def sizes_in(configuration: Configuration) -> tuple[float, float] | None:
     return edge / float(sphere), cube[1] / edge
 
 
-def _commensurate(box: FloatArray, cell: FloatArray, cells: float) -> FloatArray | None:
+def _commensurate(box: FloatArray, cell: FloatArray, crystal: Crystals, cells: float) -> FloatArray | None:
     indices = box.T @ np.linalg.inv(cell).T
     nearest = np.round(2 * indices) / 2
     near = np.abs(indices - nearest).max() < COMMENSURATE
     full = abs(abs(float(np.linalg.det(nearest))) / cells - 1) < FILLED
-    return nearest if near and full else None
+    # A half is right only where the centring forbids all that would fall between the vectors of the box.
+    places = _present(crystal) @ nearest.T
+    return nearest if near and full and np.allclose(places, np.round(places)) else None
+
+
+def _present(crystal: Crystals) -> IntArray:
+    """(M, 3) reflections with indices up to 2 that the centres of the sites do not cancel."""
+    hkl = np.array(list(itertools.product(range(-2, 3), repeat=3)))
+    fractional = crystal.positions[0] @ np.linalg.inv(crystal.lattice[0])
+    sums = np.exp(-2j * np.pi * (hkl @ fractional.T)).mean(axis=1)
+    return np.asarray(hkl[np.abs(sums) ** 2 > ABSENT], dtype=np.int64)
 
 
 def families(lattice: Lattice, configuration: Configuration, cores: Cores, q_max: float) -> list[Family]:
     """Families of reflections that are not absent and have all their members up to q_max, by q.
 
     Amplitudes of cubes: as they stand in the configuration (mean over its cubes) where the structure has all of them
-    turned alike, else as they stand in the library, with the measured angle of the O cubes.
+    turned alike, else as they stand in the library, with the measured angle of the O cubes; the mean over all
+    orientations where these are unknown.
     """
     reciprocal = lattice.reciprocal
     members: dict[tuple[int, int, int], list[tuple[int, int, int]]] = {}
@@ -228,9 +239,12 @@ def structure_factors(
     space = hkl @ lattice.reciprocal.T
     fractional = crystal.positions[0] @ np.linalg.inv(crystal.lattice[0])
     phase = np.exp(-2j * np.pi * (hkl @ fractional.T))
-    radial = cores.sphere_forward * sphere_amplitude(np.linalg.norm(space, axis=1), cores.sphere)
+    size = np.linalg.norm(space, axis=1)
+    radial = cores.sphere_forward * sphere_amplitude(size, cores.sphere)
     amplitude = np.empty(phase.shape)
     together = _mean_cube(configuration, cores, space) if lattice.parallel else None
+    if not configuration.oriented:
+        together = cores.cube_forward * turned_at_random(size, cores.cube)[0]
     for k, site in enumerate(entry.sites):
         if site.species == "sphere":
             amplitude[:, k] = radial

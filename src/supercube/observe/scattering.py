@@ -8,6 +8,9 @@ the box, and no others: all of them are summed, for a box of any shape, and noth
 The powder curve at q is the mean of S over these vectors with the weight exp(-(|q_n| - q)^2 / (2 s^2)). Its resolution,
 the full width 2.355 s, is by default 0.886 x 2 pi / V^(1/3): that of a crystal as large as the box; half of it for a
 crystal that continues through the faces of the box. Such a crystal has lines of no width; drawn is the resolution.
+
+Where the orientations of cubes are unknown, each is taken to be turned at random, whatever its place and neighbours:
+A has the mean of F over all orientations, and <|A|^2> the variance of F besides.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from ._scatter_amplitudes import (
     Cores,
     cube_amplitude,
     cube_average,
+    diffuse,
     grid_sum,
     lengths,
     plain_sum,
@@ -44,6 +48,7 @@ __all__ = [
     "Reflection",
     "Scattering",
     "Spectrum",
+    "check_q",
     "cube_amplitude",
     "cube_average",
     "debye",
@@ -153,6 +158,8 @@ class Maximum:
 class Reflection:
     """A family of Bragg reflections; intensities are means over the family, relative to the forward direction.
 
+    Measured ones are NaN where the box has no wave vector at any member.
+
     Attributes:
         hkl: the indices that name it.
         multiplicity: number of equivalent reflections.
@@ -238,22 +245,18 @@ def scatter(
         zone: [uvw], in the axes of the largest grain, or of the box if there is none.
 
     Raises:
-        InputError: no frame, q_max or resolution not above 0 or a grid beyond ``MOST_VECTORS``, or a zone of zeros.
+        InputError: no frame, as :func:`check_q`, a grid beyond ``MOST_VECTORS``, or a zone of zeros.
     """
     if not frames:
         raise InputError("no frame to scatter from; expected at least one configuration.")
     frames = in_mean_box(frames)
     last = frames[-1]
-    mean = (last.volume / len(last)) ** (1 / 3)
-    reach = REACH / mean if q_max is None else q_max
-    lattice = lattice_of(order, last)
-    share = 0.5 if lattice is not None and lattice.indices is not None else 1.0
-    width = share * SCHERRER * 2 * np.pi / last.volume ** (1 / 3) if resolution is None else resolution
-    for name, value in (("q-max", reach), ("resolution", width)):
-        if not (math.isfinite(value) and value > 0):
-            raise InputError(f"{name} is {value:g}; expected a finite number above 0.")
+    check_q(last.box, q_max, resolution)
     if not any(zone):
         raise InputError("the zone axis is [0 0 0]; expected three whole numbers that are not all 0, such as 0 0 1.")
+    lattice = lattice_of(order, last)
+    reach, width = _defaults(last, lattice)
+    reach, width = (reach if q_max is None else q_max), (width if resolution is None else resolution)
     found = spectrum(frames, cores, reach + TAIL * width / FWHM)
     curve = powder(found, last, cores, reach, width)
     known = [] if lattice is None else families(lattice, last, cores, reach)
@@ -265,6 +268,51 @@ def scatter(
         reflections=[] if lattice is None else reflections(found, lattice, known, last, cores),
         pattern=pattern(frames, cores, zone, WINDOW * reach, lattice, known),
     )
+
+
+def _defaults(configuration: Configuration, lattice: Lattice | None) -> tuple[float, float]:
+    """Largest q and resolution."""
+    share = 0.5 if lattice is not None and lattice.indices is not None else 1.0
+    mean = (configuration.volume / len(configuration)) ** (1 / 3)
+    return REACH / mean, share * SCHERRER * 2 * np.pi / configuration.volume ** (1 / 3)
+
+
+def check_q(
+    box: FloatArray, q_max: float | None, resolution: float | None, *, scale: float = 1.0, unit: str = "length"
+) -> None:
+    """Refuse what has no curve.
+
+    Args:
+        box: (6,) as in :func:`box_matrix`.
+        q_max: largest q, in 1/unit; None is the default.
+        resolution: FWHM, likewise.
+        scale: how many units are one unit of the box.
+        unit: its name.
+
+    Raises:
+        InputError: a value is not above 0, or q_max is below the shortest wave vector of the box.
+    """
+    for name, value in (("q-max", q_max), ("resolution", resolution)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name} is {value:g}; expected a finite number above 0.")
+    least = shortest_vector(box) / scale
+    if q_max is not None and q_max < least:
+        step = 10.0 ** (math.floor(math.log10(least)) - 3)  # rounded up: what is printed is enough
+        raise InputError(
+            f"q-max is {q_max:g}, but the box has no wave vector below {math.ceil(least / step) * step:.4g} "
+            f"(1/{unit}); expected more than that, such as {3 * least:.2g}."
+        )
+
+
+def shortest_vector(box: FloatArray) -> float:
+    """Length of the shortest wave vector of a box of any tilt, 2 pi over the unit of the box."""
+    matrix = box_matrix(box)
+    basis = 2 * np.pi * np.linalg.inv(matrix).T
+    least = float(np.linalg.norm(basis, axis=0).min())
+    # |n_i| is at most |q| |a_i| / (2 pi).
+    half = np.floor(least * np.linalg.norm(matrix, axis=0) / (2 * np.pi) * (1 + 1e-12)).astype(int)
+    vectors = np.array([n for n in itertools.product(*(range(-h, h + 1) for h in half)) if any(n)])
+    return float(np.linalg.norm(vectors @ basis.T, axis=1).min())
 
 
 def spectrum(frames: Sequence[Configuration], cores: Cores, q_max: float) -> Spectrum:
@@ -291,8 +339,10 @@ def spectrum(frames: Sequence[Configuration], cores: Cores, q_max: float) -> Spe
         cube, sphere, scattered = amplitudes
         for row, amplitude in enumerate((cube + sphere, cube, sphere, scattered)):
             sums[row] += (amplitude.real**2 + amplitude.imag**2) / len(frames)
+    q = lengths(basis, half)
+    sums[3] += diffuse(frames[-1], cores, q)
     every, cube, sphere, scattered = sums
-    return Spectrum(basis, half, lengths(basis, half), every, cube, sphere, scattered, len(frames))
+    return Spectrum(basis, half, q, every, cube, sphere, scattered, len(frames))
 
 
 def powder(found: Spectrum, configuration: Configuration, cores: Cores, q_max: float, resolution: float) -> Powder:
@@ -321,7 +371,7 @@ def powder(found: Spectrum, configuration: Configuration, cores: Cores, q_max: f
 
     number = smooth(None)
     q = step * (np.arange(bins, dtype=np.float64) + 0.5)
-    least = float(np.linalg.norm(found.basis, axis=0).min())
+    least = shortest_vector(configuration.box)
     rows = (q <= q_max) & (q >= least - step) & (number > 0)
     counts = [len(configuration), configuration.count("cube"), configuration.count("sphere")]
     s, s_cube, s_sphere = (
@@ -400,10 +450,10 @@ def reflections(
 def _at(found: Spectrum, reciprocal: FloatArray, family: Family, values: NDArray[Any]) -> float:
     indices = family.members @ reciprocal.T
     place = np.round(indices).astype(int)
-    # A centred cell has halves on reflections that are absent; noise may still have let them in.
+    # A centred cell has halves on reflections whose centres cancel, and turned cubes may not.
     whole = (np.abs(indices - place) < 1e-6).all(axis=1)
     if not whole.any():
-        return 0.0
+        return math.nan
     return float(np.mean(values[tuple((place[whole] + np.array(found.half)).T)]))
 
 
@@ -435,7 +485,8 @@ def pattern(
 
     Bodies count with exp(-r^2/(2 s^2)), s = 2 sqrt(ln 2) / resolution, so spots are Gaussian with the width of a
     crystal as large as the box, or of ``SPOT`` pixels if that is larger. Narrower spots would show the wave vectors of
-    the box, where the continuation has all its diffuse scattering. The Ewald sphere is flat.
+    the box, where the continuation has all its diffuse scattering. The Ewald sphere is flat. Between G and its maximum
+    a spot falls with the form factors of whole bodies, so it lies nearer to the middle, the more the wider it is.
 
     Args:
         frames: in one box.
@@ -450,10 +501,12 @@ def pattern(
     resolution = max(SCHERRER * 2 * np.pi / frames[-1].volume ** (1 / 3), SPOT * step)
     spread = 2 * math.sqrt(math.log(2)) / resolution
     total = np.zeros((2 * PIXELS + 1, 2 * PIXELS + 1))
+    basis, half = axes[:, :2] * step, (PIXELS, PIXELS)
     for frame in frames:
         piece, weights = _cut_out(frame, spread)
-        amplitude = grid_sum(piece, cores, axes[:, :2] * step, (PIXELS, PIXELS), weights, math.sqrt(2) * q_max)[2]
-        total += np.abs(amplitude) ** 2 / (float(weights @ cores.forward(piece)) ** 2 * len(frames))
+        amplitude = grid_sum(piece, cores, basis, half, weights, math.sqrt(2) * q_max)[2]
+        intensity = np.abs(amplitude) ** 2 + diffuse(piece, cores, lengths(basis, half), weights)
+        total += intensity / (float(weights @ cores.forward(piece)) ** 2 * len(frames))
     first, second, third = (int(index) for index in zone)
     return Pattern(
         zone=(first, second, third),
