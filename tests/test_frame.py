@@ -275,3 +275,30 @@ def test_nothing_is_warned_about_in_a_sound_data_space(made):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load(made)
+
+
+def test_lengths_in_nm_of_other_shells_are_said(made):
+    """e = 10.43 nm of a core of 8.6 nm and its shells; with lambda 0.2 the same e is a core of e (1 - 0.4)."""
+    frame = load(made, preset="cspbbr3-8.6nm")
+    (note,) = frame.attrs["notes"]
+    assert "4 of 4 jobs have lambda 0.18 to 0.2" in note
+    assert "cores of 6.7 to 6.3 nm, not 8.6 nm" in note
+    edge = frame.attrs["cube_edge_nm"]
+    assert (edge * (1 - 2 * 0.18), edge * (1 - 2 * 0.2)) == (pytest.approx(6.7, abs=0.05), pytest.approx(6.3, abs=0.05))
+
+
+def test_without_another_shell_there_is_no_note(made, tmp_path):
+    assert load(made).attrs["notes"] == []
+    assert load(made, cube_edge_nm=10.0).attrs["notes"] == []
+    request = preset_answer(Request(name="cspbbr3-8.6nm"))
+    (tmp_path / "space.yaml").write_text(
+        f"jobs:\n  - {{n_cubes: 27, ligand_length: {round(request['state_point']['ligand_length'], 3)}, initial: SC}}"
+    )
+    fill(tmp_path / "project", tmp_path / "space.yaml")
+    assert load(tmp_path / "project", preset="cspbbr3-8.6nm").attrs["notes"] == []
+
+
+def test_notes_survive_a_file(made, tmp_path):
+    frame = load(made, preset="cspbbr3-8.6nm")
+    frame.to_parquet(tmp_path / "jobs.parquet")
+    assert pd.read_parquet(tmp_path / "jobs.parquet").attrs["notes"] == frame.attrs["notes"]

@@ -2,6 +2,7 @@
 
 import math
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -192,3 +193,60 @@ def test_experiments_as_a_table():
     found = study.experiment_table()
     assert found.loc[1, "structure"] == "ABO3"
     assert found.loc[1, "cube_edge"] == 8.6
+
+
+def test_what_a_job_does_not_have_is_a_dash_and_the_frame_keeps_its_numbers():
+    frame = table(
+        {"pressure": 40.0, "initial": "SC", "done": 1.0, "cubatic_order": 0.9, "packing_fraction": 0.7},
+        {"n_spheres": 9, "size_ratio": 0.4, "done": 0.0, "structure": None} | dry(20.0, cubatic_order=float("nan")),
+        {"initial": "file:" + 16 * "0123", "done": 0.0},
+    )
+    shown = study.overview(frame)
+    assert shown["pressure"].tolist() == [40.0, "–", "–"]
+    assert shown["evaporation_rate"].tolist() == ["–", 20.0, "–"]
+    assert shown["size_ratio"].tolist() == ["–", 0.4, "–"]
+    assert shown["initial"].tolist() == ["SC", "fluid", "file 0123"]
+    assert shown["structure"].tolist() == ["SC", "–", "SC"]
+    assert shown["cubatic_order"].tolist() == [0.9, "–", "–"]
+    assert shown["replicate"].tolist() == [0, 0, 0]  # a number like any other
+    assert frame["pressure"].tolist() == [40.0, 0.0, 0.0]
+    assert frame["size_ratio"].tolist()[0] == 1.0
+
+
+def job_frame(**results):
+    frame = table({"initial": "SC", "expansion": 1.02, "done": 1.0} | results)
+    frame.attrs["units"] = dict.fromkeys(frame.columns, "1") | {"lattice_constant": "e"}
+    frame.attrs["descriptions"] = dict.fromkeys(frame.columns, "words")
+    return frame
+
+
+def read(frame):
+    return study.job_table(frame, SimpleNamespace(id="job0"))
+
+
+def test_the_table_of_a_job_holds_what_is_worth_reading():
+    frame = job_frame(
+        **{
+            "lattice_constant": 1.234, "lattice_constant_sem": 0.011, "lattice_constant_nm": 12.34,
+            "lattice_constant_sem_nm": 0.11, "vacancy_fraction": 0.0, "fractions.SC": 0.9, "fractions.hcp": 0.0,
+            "model.beads": 44, "model.sigma": 0.4, "cell_lengths.a": 1.234, "cell_angles_deg.alpha": 90.0,
+            "sublattices.A.particles": 27, "sublattices.A.lindemann": 0.0301, "o_site_angle_deg": float("nan"),
+        }
+    )  # fmt: skip
+    frame.attrs["cube_edge_nm"] = 10.0
+    about = read(frame)
+    assert about.loc[("result", "lattice_constant"), ["value", "nm"]].tolist() == ["1.234 ± 0.011", "12.34 ± 0.11"]
+    assert about.loc[("result", "vacancy_fraction"), "value"] == "0"  # none is a result
+    assert about.loc[("sublattices", "A"), "value"] == "particles 27, lindemann 0.0301"
+    assert about.loc["shares"].index.tolist() == ["fractions.SC"]
+    assert about.loc["run"].index.tolist() == ["stage", "model.beads"]
+    names = about.index.get_level_values("name")
+    assert not {"size_ratio", "n_spheres", "pressure", "cell_lengths.a", "o_site_angle_deg"} & set(names)
+    assert not [name for name in names if name.endswith(("_sem", "_nm"))]
+
+
+def test_cells_that_are_not_cubic_are_shown():
+    cell = {"cell_lengths.a": 1.2, "cell_lengths.c": 1.4, "cell_angles_deg.alpha": 90.0}
+    assert "cell" not in read(job_frame(**cell)).index.get_level_values("group")
+    assert read(job_frame(c_over_a=1.17, **cell)).loc["cell"].index.tolist() == list(cell)
+    assert "cell" in read(job_frame(**cell | {"cell_angles_deg.alpha": 60.0})).index.get_level_values("group")

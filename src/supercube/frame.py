@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from ._columns import CATEGORY, COUNT, FLAG, FLOAT, TEXT, WHOLE, Column, by_site, fixed_columns, found_columns
 from .dataspace import DataSpace, JobRecord, read_data_space
 from .errors import InputError
+from .model.units import Units
 from .observe.palette import STYLES
 from .progress import STAGES, job_progress
 from .statepoint import StatePoint
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from .model.nanocrystals import EffectiveSizes
 
 #: What jobs of before a key was added mean by its absence.
 _DEFAULTS = {name: field.default for name, field in StatePoint.model_fields.items() if not field.is_required()}
@@ -52,13 +55,14 @@ def load(
 
     Returns:
         pandas.DataFrame: index ``job`` (signac's ids), and in ``attrs``: ``units`` and ``descriptions`` of every
-        column, ``problems`` (job id -> sentence) for jobs that cannot be read, ``project`` (its path).
+        column, ``problems`` (job id -> sentence) for jobs that cannot be read, ``project`` (its path), and ``notes``:
+        a sentence if columns in nm belong to other particles than those of the jobs.
 
     Raises:
         InputError: there is no project or no job in it, the workspace is missing, the preset is unknown, both a preset
             and an edge are given, or an extra key has the name of a column.
     """
-    edge = _edge_nm(preset, cube_edge_nm)
+    sizes = _sizes(preset, cube_edge_nm)
     space = read_data_space(project).with_documents()
     _check(space)
     columns = _all_columns(space.jobs, extra or {})
@@ -68,8 +72,12 @@ def load(
         "descriptions": {column.name: column.description for column in columns},
         "problems": dict(space.problems),
         "project": str(space.path),
+        "notes": [],
     }
-    return table if edge is None else _with_nm(table, edge)
+    if sizes is not None:
+        table.attrs["notes"] = _other_shells(table, preset or "", sizes)
+        return _with_nm(table, sizes.cube.size.value)
+    return table if cube_edge_nm is None else _with_nm(table, Units(cube_edge_nm).edge_nm)
 
 
 def _check(space: DataSpace) -> None:
@@ -90,22 +98,46 @@ def _check(space: DataSpace) -> None:
         )
 
 
-def _edge_nm(preset: str | None, cube_edge_nm: float | None) -> float | None:
+def _sizes(preset: str | None, cube_edge_nm: float | None) -> EffectiveSizes | None:
+    """The sizes of a preset's nanocrystals with their usual ligands; None without a preset."""
     from .model.ligands import Quantity, find_ligand
-    from .model.nanocrystals import Nanocrystal, effective_sizes, find_preset
-    from .model.units import Units
+    from .model.nanocrystals import CORE_ERROR, Nanocrystal, effective_sizes, find_preset
     from .preset import DEFAULT_SHELL, PRESET_LIGANDS
 
-    if preset is not None and cube_edge_nm is not None:
+    if preset is None:
+        return None
+    if cube_edge_nm is not None:
         raise InputError(
             f"preset is {preset!r} and cube_edge_nm {cube_edge_nm:g}; expected one of them, for both say what e is."
         )
-    if preset is not None:
-        cube = Nanocrystal(
-            shape="cube", core=Quantity(find_preset(preset).cube_core), ligand=find_ligand(PRESET_LIGANDS["cube"])
-        )
-        return effective_sizes(cube, None, DEFAULT_SHELL).cube.size.value
-    return None if cube_edge_nm is None else Units(cube_edge_nm).edge_nm
+
+    def crystal(shape: str, core: float) -> Nanocrystal:
+        ligand = find_ligand(PRESET_LIGANDS[shape])
+        return Nanocrystal(shape=shape, core=Quantity(core, CORE_ERROR * core), ligand=ligand)
+
+    found = find_preset(preset)
+    sphere = None if found.sphere_core is None else crystal("sphere", found.sphere_core)
+    return effective_sizes(crystal("cube", found.cube_core), sphere, DEFAULT_SHELL)
+
+
+def _other_shells(table: pd.DataFrame, preset: str, sizes: EffectiveSizes) -> list[str]:
+    """Formula core = e (1 - 2 lambda): with the preset's e and another lambda the cubes have another core.
+
+    A lambda is another one if it is two standard uncertainties of the preset's away.
+    """
+    known, edge = sizes.ligand_length, sizes.cube.size.value
+    lambdas = table["ligand_length"]
+    others = lambdas[(lambdas - known.value).abs() > 2 * known.error]
+    if others.empty:
+        return []
+    low, high = float(others.min()), float(others.max())
+    shown = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    cores = " to ".join(dict.fromkeys(f"{edge * (1 - 2 * value):.1f}" for value in (low, high)))
+    return [
+        f"Columns in nm take e = {edge:.2f} nm from {preset}, whose lambda is {known.value:.3f} ± {known.error:.3f}, "
+        f"but {len(others)} of {len(table)} jobs have lambda {shown}: with this e their cubes have cores of {cores} "
+        f"nm, not {edge * (1 - 2 * known.value):.1f} nm."
+    ]
 
 
 def _all_columns(jobs: Iterable[JobRecord], extra: Mapping[str, str]) -> list[Column]:
@@ -171,8 +203,6 @@ def _number(column: Column, value: Any) -> Any:
 def _with_nm(table: pd.DataFrame, edge_nm: float) -> pd.DataFrame:
     """The same with a column in nm after each one in edges."""
     import pandas as pd
-
-    from .model.units import Units
 
     units, attrs = Units(edge_nm), table.attrs
     parts: dict[str, pd.Series[Any]] = {}

@@ -14,7 +14,8 @@ def setup(project: str | os.PathLike[str] = "../project", **options: Any) -> Any
     """Prepare a notebook and read its data space.
 
     From here on an error of supercube is one sentence, after which the notebook stops; figures of matplotlib appear in
-    the page, and those of plotly too, from the JavaScript that JupyterLab has, not from the network.
+    the page, and those of plotly too, from the JavaScript that JupyterLab has, not from the network. Notes of the table
+    (``attrs["notes"]``) are printed.
 
     Args:
         project: root of the signac project.
@@ -41,7 +42,10 @@ def setup(project: str | os.PathLike[str] = "../project", **options: Any) -> Any
     pd.set_option(
         "display.max_rows", 120, "display.max_columns", 30, "display.max_colwidth", 120, "display.precision", 4
     )
-    return load(project, **options)
+    frame = load(project, **options)
+    for note in frame.attrs["notes"]:
+        print(f"Note: {note}")
+    return frame
 
 
 def _sentence(

@@ -40,6 +40,21 @@ _SERIES = {
     "target_packing_fraction": "to φ = {:g}",
     "roughness": "roughness {:g}",
 }
+#: Keys of the state point that mean "none" at zero.
+_ABSENT_AT_ZERO = ("evaporation_rate", "pressure", "n_cubes", "n_spheres", "attraction", "target_packing_fraction")
+#: Groups of the table of one job in their order, and the group of columns that begin so; all others are results.
+_GROUPS = ("state point", "run", "result", "shares", "sublattices", "cell", "protocol")
+_RUN = ("stage", "done", "engine", "device", "steps_done", "total_steps", "wall_seconds", "steps_per_second", "model")
+_GROUP_OF = dict.fromkeys((*_RUN, "error", "notes"), "run") | {
+    "fractions": "shares", "cell_lengths": "cell", "cell_angles_deg": "cell",
+    "protocol": "protocol",
+}  # fmt: skip
+_ANGLES = ("alpha", "beta", "gamma")
+#: Columns that only repeat others.
+_UNREAD = (
+    "engine_version", "frames", "volume", "geometry", "protocol.box", "potential_energy", "thermal.cube_edge",
+    "thermal.rounding", "thermal.sphere_diameter",
+)  # fmt: skip
 #: States that coverage counts, each with its own column.
 _STATES = ("classified", "failed", "open")
 #: Number of size ratios and ligand lengths at which the packing theory is computed, and how much finer it is drawn.
@@ -115,9 +130,23 @@ def structure_counts(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def overview(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns to look at first: what varies, the replicate, how far each job is and what was found."""
+    """To be looked at: what varies, the replicate, how far each job is and what was found.
+
+    What a job does not have (drying, pressure, spheres and with them a size ratio, a result) is a dash; numbers to
+    compute with are those of ``frame``.
+    """
     found = ["stage", "done", "structure", "structure_fraction", "cubatic_order", "packing_fraction"]
-    return frame[[*varied(frame), "replicate", *found]]
+    table = frame[[*varied(frame), "replicate", *found]].astype(object)
+    absent = {key: frame[key] == 0 for key in _ABSENT_AT_ZERO} | {"size_ratio": frame["n_spheres"] == 0}
+    for key in table.columns:
+        table[key] = table[key].mask(frame[key].isna() | absent.get(key, False), "–")
+    if "initial" in table.columns:
+        table["initial"] = [_short_start(initial) for initial in table["initial"]]
+    return table
+
+
+def _short_start(initial: str) -> str:
+    return f"file {initial[5:9]}" if initial.startswith("file:") else initial
 
 
 def phase_map_picture(frame: pd.DataFrame) -> Any:
@@ -341,18 +370,74 @@ def pick_job(frame: pd.DataFrame, start: str = "") -> Any:
 
 
 def job_table(frame: pd.DataFrame, job: Any) -> pd.DataFrame:
-    """Everything that the table knows of one job: value, unit, description; what is missing is left out."""
+    """What the table knows of one job and is worth reading, in groups; all of it is ``frame.loc[job.id]``.
+
+    Left out are what is missing, shares and settings that are zero, cells that the lattice constant says already, and
+    how the beads of a cube are placed. Standard errors stand behind their values.
+
+    Returns:
+        pandas.DataFrame: index ``group`` and ``name``; columns ``value``, ``unit``, ``nm`` if the table knows sizes in
+        nm, and ``description``.
+    """
     import pandas as pd
 
-    row = frame.loc[job.id].dropna()
-    about = pd.DataFrame({"value": [_shown(value) for value in row], "unit": row.index.map(frame.attrs["units"])})
-    about["description"] = row.index.map(frame.attrs["descriptions"])
-    about.index = row.index
-    return about
+    row = frame.loc[job.id].dropna().to_dict()
+    lines = [_line(name, row, frame) for name in row if _is_worth_reading(name, row)] + _site_lines(row)
+    lines.sort(key=lambda line: _GROUPS.index(line["group"]))
+    columns = ["value", "unit", *(["nm"] if "cube_edge_nm" in frame.attrs else []), "description"]
+    return pd.DataFrame(lines).set_index(["group", "name"])[columns].fillna("")
 
 
-def _shown(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _line(name: str, row: dict[str, Any], frame: pd.DataFrame) -> dict[str, str]:
+    group = "state point" if name in StatePoint.model_fields else _GROUP_OF.get(name.split(".", 1)[0], "result")
+    values = {"group": group, "name": name, "value": _shown(row[name], row.get(_error_of(name)))}
+    if f"{name}_nm" in row:
+        values["nm"] = _shown(row[f"{name}_nm"], row.get(f"{_error_of(name)}_nm"))
+    return values | {"unit": frame.attrs["units"][name], "description": frame.attrs["descriptions"][name]}
+
+
+def _site_lines(row: dict[str, Any]) -> list[dict[str, str]]:
+    """A line for each site of the structure."""
+    sites: dict[str, list[str]] = {}
+    for name, value in row.items():
+        if name.startswith("sublattices."):
+            _, site, key = name.split(".", 2)
+            sites.setdefault(site, []).append(f"{key} {_shown(value)}")
+    words = (
+        "particles, rms displacement / distance of neighbours, spread of angles (deg), 1 if all cubes are turned alike"
+    )
+    return [
+        {"group": "sublattices", "name": site, "value": ", ".join(parts), "unit": "", "description": words}
+        for site, parts in sites.items()
+    ]
+
+
+def _error_of(name: str) -> str:
+    return name.removesuffix("_deg") + "_sem"
+
+
+def _is_worth_reading(name: str, row: dict[str, Any]) -> bool:
+    first = name.split(".", 1)[0]
+    if name.endswith(("_nm", "_sem")) or name in _UNREAD or first == "sublattices":
+        return False
+    if first == "model":
+        return name == "model.beads"
+    if name == "size_ratio":
+        return bool(row["n_spheres"])
+    if name in ("steps_done", "done"):
+        return bool(row["stage"] != "finished")
+    if first in ("cell_lengths", "cell_angles_deg"):
+        return "c_over_a" in row or any(abs(row.get(f"cell_angles_deg.{a}", 90.0) - 90.0) > 0.5 for a in _ANGLES)
+    none = not isinstance(row[name], str) and row[name] == 0
+    return not (none and (first in ("fractions", "protocol", "molten") or name in StatePoint.model_fields))
+
+
+def _shown(value: Any, error: Any = None) -> str:
+    from .dashboard.readable import with_error
+
+    if isinstance(value, float) and isinstance(error, float) and error > 0:
+        return with_error(value, error)
+    return f"{value:.4g}" if isinstance(value, float) else _short_start(str(value))
 
 
 def title(job: Any) -> str:

@@ -113,9 +113,11 @@ def ids(paths):
 def test_a_notebook_runs_through_on_a_finished_data_space(path, study, monkeypatch):
     notebook, error = execute(path, study, monkeypatch)
     assert error is None
-    assert words(notebook) == ""  # no warnings either
+    # No warnings either; columns in nm of other shells are said.
+    in_nm = "preset=PRESET" in nbformat.writes(notebook)
+    assert re.fullmatch(r"Note: Columns in nm .*\n" if in_nm else "", words(notebook))
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert sum(len(cell.outputs) == 1 for cell in code) >= len(code) - 2  # all but the parameters say something
+    assert sum(len(cell.outputs) > 0 for cell in code) >= len(code) - 2  # all but the parameters say something
     expected = {"01-data-space": 1, "02-phase-map": 2, "03-evaporation": 1, "04-one-job": 3}
     assert figures(notebook) == expected[path.stem]
     text = nbformat.writes(notebook)

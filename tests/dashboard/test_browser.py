@@ -54,6 +54,17 @@ def rows_of(page):
     return [row.text.split() for row in all_of(page, ".jobtable tbody tr")]
 
 
+def test_the_map_is_as_wide_as_the_page_and_what_is_left_out_leads_to_its_reasons(page, address):
+    page.get(f"{address}/project/#state=failed")
+    wait(page, ".jobtable tbody tr")
+    card, table = (page.find_element("id", name) for name in ("card-phase-map", "card-all-jobs"))
+    assert card.size["width"] == table.size["width"]
+    assert page.find_element("css selector", "#card-phase-map img").size["width"] > 0.6 * card.size["width"]
+    page.find_element("css selector", ".counts a[href='#card-cannot-be-read']").click()
+    assert page.current_url.endswith("#card-cannot-be-read")
+    assert [row[3] for row in rows_of(page)] == ["failed"]  # the filter of the table stays
+
+
 def test_the_table_is_filtered_by_structure_and_the_address_keeps_it(page, address, space):
     from selenium.webdriver.support.ui import Select
 
@@ -76,6 +87,10 @@ def test_the_table_is_filtered_by_state_and_by_words(page, address):
     page.get(f"{address}/project/#state=")
     page.find_element("css selector", "[data-words]").send_keys("fluid waiting")
     assert [row[3] for row in rows_of(page)] == ["waiting"]
+    words = page.find_element("css selector", "[data-words]")
+    words.clear()
+    words.send_keys("100 %")  # as it is shown, not as it is stored
+    assert [row[1] for row in rows_of(page)] == ["NaCl", "ABO3"]
 
 
 def test_the_table_is_sorted_both_ways_with_empty_values_last(page, address):
@@ -150,10 +165,10 @@ def test_a_stranger_gets_the_login_page_and_the_token_opens_the_page_that_was_as
     box = browser.find_element("css selector", "input[name=token]")
     box.send_keys("wrong-token")
     box.submit()
-    assert "Incorrect token" in browser.find_element("tag name", "main").text
+    assert "Incorrect token" in wait(browser, ".alert")[0].text
     browser.get(f"{address}/jobs/")
     box = browser.find_element("css selector", "input[name=token]")
     box.send_keys(TOKEN)
     box.submit()
-    assert len(all_of(browser, "a.tile")) == 6
+    assert len(wait(browser, "a.tile")) == 6
     browser.get_log("browser")  # the refused pages are on the console

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 from dashboard_space import FAILURE, find
 
-from supercube.dashboard.entries import read_entry
+from supercube.dashboard.entries import read_entry, with_replicates
 from supercube.dataspace import read_data_space
+from supercube.operations import ORDER
 
 
 def entry_of(root, **values):
@@ -51,3 +54,19 @@ def test_steps_that_are_done(space):
         "built": True, "equilibrated": True, "held": True, "classified": True, "scattering": False, "drawn": True,
     }  # fmt: skip
     assert [name for name, done in entry_of(space, evaporation_rate=8.0).steps if done] == []
+
+
+def test_replicates_of_one_point_all_say_which_one_they_are(space):
+    entries = with_replicates(read_entry(record) for record in read_data_space(space).jobs)
+    titles = {(e.state_point["initial"], e.state_point["replicate"]): e.describes for e in entries}
+    assert titles["ABO3", 0].endswith("from ABO3 x 1.02, replicate 0")
+    assert titles["ABO3", 1].endswith("from ABO3 x 1.02, replicate 1")
+    assert "replicate" not in titles["NaCl", 0]
+    assert "replicate" not in titles["fluid", 0]  # three of them, but at three speeds
+
+
+def test_a_job_whose_classification_is_gone_is_not_finished(copy):
+    (Path(find(copy, initial="ABO3", replicate=0).path) / ORDER).unlink()
+    entry = entry_of(copy, initial="ABO3", replicate=0)
+    assert not dict(entry.steps)["classified"]
+    assert entry.state == "simulated"

@@ -38,3 +38,9 @@ def test_columns_without_anything_are_left_out(found):
 def test_colours_are_those_of_the_figures_and_all_is_json(found):
     assert found["colours"] == {label: palette.style(label).colour for label in ("ABO3", "NaCl")}
     json.dumps(found, allow_nan=False)
+
+
+def test_numbers_are_sent_in_full(copy):
+    """0.74649 rounds to 0.746; rounded to four digits before, it would be 0.747."""
+    find(copy, initial="NaCl").doc["cubatic_order"] = 0.74649
+    assert column(table(LiveSpace(signac.get_project(copy)).snapshot().entries.values()), "cubatic_order")[3] == 0.74649

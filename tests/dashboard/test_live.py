@@ -26,9 +26,11 @@ def test_cubes_come_before_mixtures_and_parameters_in_order(watched):
     assert [point["replicate"] for point in points[-2:]] == [0, 1]
 
 
-def test_counts_hold_every_job_once(watched):
+def test_counts_hold_every_job_of_ours_once(watched):
     counts = watched.snapshot().counts()
-    assert counts == {"finished": 1, "simulated": 1, "waiting": 1, "running": 1, "failed": 1, "unreadable": 2}
+    assert counts == {"finished": 1, "simulated": 1, "waiting": 1, "running": 1, "failed": 1, "unreadable": 1}
+    assert counts.total() == len(watched.snapshot().entries)  # the rows of the table; the foreign job is none of them
+    assert len(watched.snapshot().problems) == 1
     assert watched.snapshot().structures() == {"ABO3": 1, "NaCl": 1}
 
 
@@ -88,3 +90,12 @@ def test_ids_may_be_cut_short_while_they_are_unique(watched, copy):
     assert snapshot.expand(job[:8]) == snapshot.expand(job) == job
     assert snapshot.expand("") is None
     assert snapshot.expand("z") is None
+
+
+def test_a_job_alone_knows_its_replicates(watched, copy):
+    job = find(copy, initial="ABO3", replicate=0)
+    watched.snapshot()
+    assert watched.entry(job.id).describes.endswith(", replicate 0")
+    shutil.rmtree(find(copy, initial="ABO3", replicate=1).path)
+    watched.snapshot()
+    assert "replicate" not in watched.entry(job.id).describes

@@ -66,12 +66,13 @@ def test_an_unknown_job_is_a_sentence(client):
 def test_the_project_page_counts_and_names_what_cannot_be_read(client):
     text = text_of(client.get("/project/"))
     for words in (
-        "7 jobs",
+        "6 jobs",
         "1 finished",
         "1 simulated",
         "1 running",
         "1 failed",
-        "2 unreadable",
+        "1 unreadable",
+        "1 left out",
         "is damaged",
         "is not of supercube",
     ):
@@ -201,3 +202,14 @@ def test_modules_can_be_switched_off(client, space):
 def test_the_table_is_json(client):
     found = json.loads(client.get("/project/jobs.json").data)
     assert len(found["rows"]) == 6
+
+
+def test_maps_have_the_whole_width(client):
+    page = client.get("/project/").text
+    assert re.search(r'--w: 12" id="card-phase-map">.*?<figure class="is-large">', page, re.DOTALL)
+
+
+def test_a_key_that_no_job_has_is_a_sentence(client):
+    answer = client.get("/search?q=doc.strcture+ABO3")
+    assert answer.status_code == 400
+    assert "did you mean doc.structure?" in text_of(answer)

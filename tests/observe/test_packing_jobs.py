@@ -77,3 +77,13 @@ def test_without_jobs_theory_and_experiments_stand_alone(packing):
 def test_bad_input_is_refused(packing, row, words):
     with pytest.raises(InputError, match=words):
         packing_jobs_figure([row], packing)
+
+
+def test_a_start_from_a_file_is_not_called_a_crystal(packing):
+    rows = [job(initial="file:0123"), job(size_ratio=0.4), job(size_ratio=0.45, initial="fluid")]
+    figure = packing_jobs_figure(rows, packing)
+    edges = [line.get_markeredgecolor() for line in marked(figure.axes[0], "job:")]
+    assert edges[1] == "black"
+    assert len(set(edges)) == 3
+    legend = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert {"from the fluid", "from a crystal", "from a file"} <= legend

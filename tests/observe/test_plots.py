@@ -7,7 +7,7 @@ import pytest
 from matplotlib.image import imread
 
 from supercube.errors import InputError
-from supercube.observe import PHASE_MAP_COLUMNS, palette, plot_order, plot_phase_map, write_phase_map_csv
+from supercube.observe import PHASE_MAP_COLUMNS, palette, plot_order, plot_phase_map, plots, write_phase_map_csv
 from supercube.observe._phase_map import _padded, spread
 from supercube.observe.plots import _drying
 
@@ -159,3 +159,14 @@ def test_csv_round_trip(tmp_path):
 
 def test_padding_has_a_least_width():
     assert _padded(np.array([0.1]), 0.02, 0.3) == pytest.approx((0.08, 0.12))
+
+
+def test_the_second_column_claims_no_drying_of_a_box_under_pressure(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "save_png", lambda figure, path: drawn.append(figure))
+    plot_order(
+        order_series(), tmp_path / "order.png"
+    )  # a box that shrinks; what makes it shrink, the series do not say
+    labels = {ax.get_xlabel() for ax in drawn[0].axes}
+    assert r"packing fraction $\phi$ (while it rises)" in labels
+    assert not any("drying" in label for label in labels)

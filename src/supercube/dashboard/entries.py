@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,21 @@ def read_entry(record: JobRecord) -> Entry:
 def refreshed(entry: Entry, record: JobRecord) -> Entry:
     """The entry of a job whose document and files are as before: locks and checkpoints change all the same."""
     return replace(entry, progress=_progress(record))
+
+
+def with_replicates(entries: Iterable[Entry]) -> list[Entry]:
+    """The same jobs; those that differ from another one in the replicate alone all say which one they are."""
+    groups: dict[tuple[Any, ...], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(tuple(value for key, value in entry.state_point.items() if key != "replicate"), []).append(
+            entry
+        )
+    return [_numbered(entry) if len(group) > 1 else entry for group in groups.values() for entry in group]
+
+
+def _numbered(entry: Entry) -> Entry:
+    words = f", replicate {entry.state_point['replicate']}"
+    return entry if entry.describes.endswith(words) else replace(entry, describes=entry.describes + words)
 
 
 def _in_words(point: StatePoint) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..dataspace import DOCUMENT, JobRecord, read_data_space
 from ..errors import InputError
-from .entries import Entry, read_entry, refreshed
+from .entries import Entry, read_entry, refreshed, with_replicates
 
 #: The space is read again when a page is asked for and the last reading is older than this, seconds, and than
 #: ``_PATIENCE`` times what it took: a huge space on a slow disk must not be read all the time.
@@ -32,10 +32,8 @@ class Snapshot:
     problems: dict[str, str]
 
     def counts(self) -> Counter[str]:
-        """Number of jobs in each state."""
-        counted = Counter(entry.state for entry in self.entries.values())
-        counted["unreadable"] += len(self.problems)
-        return counted
+        """Number of jobs in each state; those in ``problems`` are in none."""
+        return Counter(entry.state for entry in self.entries.values())
 
     def structures(self) -> Counter[str]:
         """Number of jobs with each structure found, the most frequent first."""
@@ -82,9 +80,12 @@ class LiveSpace:
         """One job as it is now; None if it cannot be read (``Snapshot.problems`` says why)."""
         try:
             (record,) = read_data_space(self._project, [job_id]).jobs
-            return read_entry(record)
+            entry = read_entry(record)
         except (InputError, LookupError, ValueError):
             return None
+        # Whether a job has replicates only the others know.
+        known = self._snapshot.entries.get(job_id)
+        return replace(entry, describes=known.describes) if known else entry
 
     def _read(self) -> Snapshot:
         if not Path(self._project.workspace).is_dir():
@@ -102,7 +103,7 @@ class LiveSpace:
             else:
                 known[record.id] = (signature, entry)
         self._known = known
-        entries = sorted((entry for _, entry in known.values()), key=lambda entry: entry.order)
+        entries = sorted(with_replicates(entry for _, entry in known.values()), key=lambda entry: entry.order)
         return Snapshot({entry.id: entry for entry in entries}, problems)
 
 

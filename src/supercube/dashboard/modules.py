@@ -81,7 +81,8 @@ class Picture(_Cards):
         if path.is_file():
             job = {"jobid": job_or_project.id} if self.context == _JOB else {}
             made = time.strftime("%Y-%m-%d %H:%M", time.localtime(path.stat().st_mtime))
-            yield self.card(url=url_for("get_file", filename=self.filename, **job), alt=self.name, made=made)
+            address = url_for("get_file", filename=self.filename, **job)
+            yield self.card(url=address, alt=self.name, made=made, large=self.width == COLUMNS)
 
 
 class Result(_Cards):
@@ -212,11 +213,11 @@ class Summary(_Cards):
         counts, found = snapshot.counts(), snapshot.structures()
         labels = [(label, found[label], palette.style(label).colour) for label in found]
         states = [(state, counts[state]) for state in STATES]
-        yield self.card(total=counts.total(), states=states, labels=labels, classified=found.total())
+        yield self.card(total=counts.total(), states=states, labels=labels, left_out=len(snapshot.problems))
 
 
 class Unreadable(_Cards):
-    """Jobs that cannot be read, with the reason."""
+    """Jobs that cannot be read or are of another program, with the reason."""
 
     def __init__(self) -> None:
         super().__init__("Cannot be read", _PROJECT, "unreadable.html", 12)
@@ -256,7 +257,7 @@ def default_modules() -> list[Module]:
         Files(),
         Summary(),
         Unreadable(),
-        Picture("Phase map", "phase_map.png", _PROJECT),
-        Picture("Stability map", "stability_map.png", _PROJECT),
+        Picture("Phase map", "phase_map.png", _PROJECT, width=COLUMNS),
+        Picture("Stability map", "stability_map.png", _PROJECT, width=COLUMNS),
         JobTable(),
     ]

@@ -10,7 +10,7 @@ from ..observe import palette
 from .entries import Entry
 
 #: Key, heading, and kind of each column: job, text, number, fixed (three decimals), label (a structure), state,
-#: percent.
+#: percent. Values are sent in full and rounded once, in the browser.
 _COLUMNS = (
     ("job", "job", "job"),
     ("structure", "structure", "label"),
@@ -53,9 +53,9 @@ def _row(entry: Entry) -> list[Any]:
     return [
         entry.id,
         entry.structure,
-        _rounded(entry.fraction),
+        _finite(entry.fraction),
         entry.state,
-        _rounded(entry.progress.done) or None,
+        _finite(entry.progress.done) or None,
         point["n_cubes"],
         point["n_spheres"],
         point["size_ratio"] if point["n_spheres"] else None,
@@ -65,8 +65,8 @@ def _row(entry: Entry) -> list[Any]:
         point["attraction"],
         _start(point["initial"], point["expansion"]),
         point["replicate"],
-        _rounded(document.get("packing_fraction")),
-        _rounded(document.get("cubatic_order")),
+        _finite(document.get("packing_fraction")),
+        _finite(document.get("cubatic_order")),
     ]
 
 
@@ -75,5 +75,5 @@ def _start(initial: str, expansion: float) -> str:
     return f"{start} × {expansion:g}" if expansion != 1 else start
 
 
-def _rounded(value: Any) -> float | None:
-    return float(f"{value:.4g}") if isinstance(value, int | float) and math.isfinite(value) else None
+def _finite(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -19,8 +19,8 @@ BoolArray = NDArray[np.bool_]
 #: A label without a line is at most this far from its marker, and any other marker is ``_TWICE`` times as far and
 #: ``_CLEAR`` more (points).
 _NEAR, _TWICE, _CLEAR = 7.0, 2.0, 8.0
-#: Clear points around a text, and around the markers that a line passes.
-_GAP = 2.0
+#: Clear points around a text and the markers that a line passes; between a text with a line and markers not its own.
+_GAP, _FOREIGN = 2.0, 5.0
 #: Points that a line costs: so much farther away a label may be that needs none.
 _LINE_COST = 30.0
 #: Distances between marker and label, in points, and directions that are tried.
@@ -99,7 +99,8 @@ def _place(
     clear = (to_own <= _NEAR * markers.point) & (to_others >= _TWICE * to_own + _CLEAR * markers.point)
     clear &= not (all_lines and len(own) > 1)
     cost = gaps + np.where(clear, 0.0, _LINE_COST * markers.point)
-    for index in np.argsort(cost, kind="stable").tolist():
+    cost[~clear & (to_others < _FOREIGN * markers.point)] = np.inf
+    for index in np.argsort(cost, kind="stable")[: np.isfinite(cost).sum()].tolist():
         if clear[index]:
             return Placed(boxes[index], np.empty((0, 2, 2)))
         led_to = own if all_lines else own[[distances[index, own].argmin()]]

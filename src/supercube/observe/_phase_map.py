@@ -346,13 +346,14 @@ def _annotate(figure: Figure, ax: Axes, rows: Rows, homes: FloatArray, markers: 
 
     renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]  # Agg's canvas has it
     texts, extents, shared = [], [], []
+    margin = 1.5 * markers.point  # so that no line touches a letter
     for number in range(int(markers.owners.max()) + 1):
         own = markers.owners == number
         note = _note([row for row, mine in zip(rows, own, strict=True) if mine])
         text = ax.text(0, 0, note, fontsize=8, transform=None, color="#222222", zorder=4, linespacing=1.05)
         box = Text.get_window_extent(text, renderer)
         texts.append(text)
-        extents.append((box.width, box.height))
+        extents.append((box.width + 2 * margin, box.height + 2 * margin))
         # Others of the same place stand on the same ring.
         apart = np.linalg.norm(homes[~own][:, None] - homes[own][None], axis=-1)
         shared.append(bool((apart < 1.0).any()))
@@ -362,7 +363,7 @@ def _annotate(figure: Figure, ax: Axes, rows: Rows, homes: FloatArray, markers: 
         if placed is None:
             text.remove()
             continue
-        text.set_position((float(placed.box[0, 0]), float(placed.box[0, 1])))
+        text.set_position((float(placed.box[0, 0]) + margin, float(placed.box[0, 1]) + margin))
         text.set_verticalalignment("bottom")
         for line in placed.lines:
             ax.plot(

@@ -9,6 +9,7 @@ function build(box) {
   const words = box.querySelector("[data-words]");
   const head = box.querySelector("thead"), body = box.querySelector("tbody");
   const count = box.querySelector("output"), pages = box.querySelector(".pages");
+  const texts = new Map();
   let data, at, sorted = { column: -1, down: false }, page = 0;
 
   function shown(value, kind) {
@@ -42,12 +43,20 @@ function build(box) {
     return td;
   }
 
+  // What is searched is what can be read, and the whole id.
+  function cells(row) {
+    if (!texts.has(row)) {
+      texts.set(row, row.map((value, i) => value === null ? "" : shown(value, data.columns[i].kind).toLowerCase()));
+    }
+    return texts.get(row);
+  }
+
   function matching() {
     const wanted = selects.filter((one) => one.value).map((one) => [at[one.dataset.filter], one.value]);
     const parts = words.value.toLowerCase().split(/\s+/).filter(Boolean);
     const rows = data.rows.filter((row) =>
       wanted.every(([column, value]) => row[column] === value) &&
-      parts.every((part) => row.some((value) => value !== null && String(value).toLowerCase().includes(part))));
+      parts.every((part) => cells(row).some((text) => text.includes(part))));
     if (sorted.column >= 0) {
       const sign = sorted.down ? -1 : 1, column = sorted.column;
       // Jobs without a value come last whichever way; sort() is stable, so equal ones keep the order of the parameters.
@@ -129,7 +138,11 @@ function build(box) {
     head.replaceChildren(tr);
     for (const one of selects) one.addEventListener("change", changed);
     words.addEventListener("input", changed);
-    window.addEventListener("hashchange", () => { recall(); box.scrollIntoView({ behavior: "smooth" }); });
+    window.addEventListener("hashchange", () => {
+      if (!location.hash.includes("=")) return;  // a card of the page, not a filter
+      recall();
+      box.scrollIntoView({ behavior: "smooth" });
+    });
     recall();
   }
 
