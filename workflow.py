@@ -6,6 +6,8 @@ look only at files and the cached state point, and import no engine, so ``status
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import multiprocessing
 import os
@@ -16,6 +18,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +60,7 @@ from flow.errors import SubmitError
 from flow.scheduling.base import ClusterJob, JobStatus
 from flow.scheduling.pbs import PBSScheduler
 from flow.scheduling.slurm import SlurmScheduler
+from signac.errors import JobsCorruptedError
 
 from supercube import cluster, operations
 from supercube.config import Config, load_config
@@ -96,7 +100,8 @@ class Supercube(FlowProject):
         self._check_selection(jobs, names)
         for chosen in [[name] for name in SUBMITTED] if names is None else [names]:
             bundle = (bundle_size, parallel)
-            if shared > 1 and bundle == (1, False) and chosen in (["simulate"], ["all"]):
+            meant = {group for group in self.groups if any(re.fullmatch(name, group) for name in chosen)}
+            if shared > 1 and bundle == (1, False) and meant <= {"simulate", "all"}:
                 bundle = (shared, True)
             super().submit(bundle[0], jobs, chosen, num, bundle[1], **options)
 
@@ -109,15 +114,24 @@ class Supercube(FlowProject):
         # Within a run each operation is executed once: a map could come before the jobs that it should show.
         maps = [operation.__name__ for operation, _, _ in _MAPS]
         super().run(jobs=jobs, names=[name for name in self.operations if name not in maps], **options)
+        left = cluster.seconds_left(load_config(PROJECT / "config.yaml"))
+        if options.get("pretend") or options.get("num") is not None or (left is not None and left < 0):
+            return
         every = tuple(self)
         for operation, is_due, is_newer in _MAPS:
-            if not options.get("pretend") and is_due(*every) and not is_newer(*every):
+            if is_due(*every) and not is_newer(*every):
                 operation(*every)
 
     def _check_selection(self, jobs: Any, names: Any) -> None:
         known = [*self.operations, *self.groups]
         for name in names or ():
-            if not any(re.fullmatch(name, one) for one in known):
+            try:
+                found = any(re.fullmatch(name, one) for one in known)
+            except re.error as error:
+                raise InputError(
+                    f"-o {name} is no regular expression ({error}); expected a name, such as simulate"
+                ) from error
+            if not found:
                 raise InputError(f"there is no operation {name}; {nearest_key(name, dict.fromkeys(known))}")
         if jobs is not None and not len(jobs):
             raise InputError(
@@ -178,27 +192,46 @@ def _report(outcome: str, job: Any) -> None:
             report.write(f"{outcome} {job.id}\n")
 
 
+@contextlib.contextmanager
+def _leaving_cleanly() -> Iterator[None]:
+    """In a worker of a parallel run, a signal ends an operation by an exception, so that the job's lock is released.
+
+    Between operations it has to end the worker at once: see ``_workers_start_with_default_signals``.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid is None:  # the main process always leaves by an exception
+        yield
+        return
+    before = {number: signal.signal(number, _exit_incomplete) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield
+    except SystemExit:
+        os.kill(parent.pid, signal.SIGTERM)  # a pool that lost a worker would wait for it for ever
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _attempt(function: Any, job: Any) -> None:
     # One broken job must not stop the others: its sentence goes to the document and to stderr, and main() counts it.
-    try:
-        cluster.check_time(load_config(PROJECT / "config.yaml"))
-        with operations.recording_errors(job):
-            function(job)
-    except LockedError as error:  # nothing is wrong with it
-        print(f"{job.id[:8]}: {error}", file=sys.stderr)
-        _report("locked", job)
-    except IncompleteError as stop:
-        print(f"{job.id[:8]}: {stop}", file=sys.stderr)
-        _report("stopped", job)
-        if stop.by_signal:
-            _ignore_further_signals()
-            parent = multiprocessing.parent_process()
-            if parent is not None and parent.pid is not None:
-                os.kill(parent.pid, signal.SIGTERM)  # a pool that lost a worker would wait for it for ever
-            raise SystemExit(stop.exit_code) from None
-    except SupercubeError as error:
-        print(f"{job.id[:8]}: {error}", file=sys.stderr)
-        _report("failed", job)
+    with _leaving_cleanly():
+        try:
+            cluster.check_time(load_config(PROJECT / "config.yaml"))
+            with operations.recording_errors(job):
+                function(job)
+        except LockedError as error:  # nothing is wrong with it
+            print(f"{job.id[:8]}: {error}", file=sys.stderr)
+            _report("locked", job)
+        except IncompleteError as stop:
+            print(f"{job.id[:8]}: {stop}", file=sys.stderr)
+            _report("stopped", job)
+            if stop.by_signal:
+                _ignore_further_signals()
+                raise SystemExit(stop.exit_code) from None
+        except SupercubeError as error:
+            print(f"{job.id[:8]}: {error}", file=sys.stderr)
+            _report("failed", job)
 
 
 @everything
@@ -261,6 +294,13 @@ def render(job: Any) -> None:
     _attempt(operations.render, job)
 
 
+def _draw(make: Any) -> None:
+    try:
+        _say_problems(make(PROJECT))
+    except SupercubeError as error:  # no reason to stop the jobs
+        print(f"{make.__name__}: {error}", file=sys.stderr)
+
+
 def _some_classified(*jobs: Any) -> bool:
     return any(classified(job) for job in jobs)
 
@@ -282,12 +322,16 @@ def _map_is_newer(*jobs: Any) -> bool:
 @Supercube.operation(aggregator=aggregator())
 def phase_map(*jobs: Any) -> None:
     """phase_map.png and phase_map.csv over the whole data space."""
-    _say_problems(operations.phase_map(PROJECT))
+    _draw(operations.phase_map)
 
 
 def _crystals_pressed(*jobs: Any) -> bool:
-    pressed = (job for job in jobs if ours(job) and job.cached_statepoint.get("pressure", 0) > 0)
-    return any(job.cached_statepoint["initial"] != "fluid" and classified(job) for job in pressed)
+    def is_one(job: Any) -> bool:
+        state_point = job.cached_statepoint
+        pressure = state_point.get("pressure")
+        return isinstance(pressure, int | float) and pressure > 0 and state_point["initial"] != "fluid"
+
+    return any(classified(job) and ours(job) and is_one(job) for job in jobs)
 
 
 def _stability_is_newer(*jobs: Any) -> bool:
@@ -299,10 +343,7 @@ def _stability_is_newer(*jobs: Any) -> bool:
 @Supercube.operation(aggregator=aggregator())
 def stability_map(*jobs: Any) -> None:
     """stability_map.png and stability_map.csv: which crystal has the least Gibbs free energy."""
-    try:
-        _say_problems(operations.stability_map(PROJECT))
-    except SupercubeError as error:  # no reason to stop the jobs
-        print(f"stability_map: {error}", file=sys.stderr)
+    _draw(operations.stability_map)
 
 
 #: Each map, whether there is something to draw, and whether what is drawn is newer than every result.
@@ -396,9 +437,14 @@ def _is_analysis(name: str) -> bool:
     return name in ("analyse", "classify", "scatter", "render", "phase_map", "stability_map")
 
 
+def _command(arguments: list[str]) -> str:
+    """``status``, ``submit`` ...: what comes first beside global options."""
+    return next((argument for argument in arguments if not argument.startswith("-")), "")
+
+
 def _environment(config: Config, arguments: list[str]) -> Any:
     """The scheduler that this call talks to; on a machine without one only ``submit`` needs it."""
-    submits = "submit" in arguments
+    submits = _command(arguments) == "submit"
     pretends = not submits or "--pretend" in arguments or {"-h", "--help"} & set(arguments)
     _Asking.optional = bool(pretends)
     try:
@@ -428,15 +474,22 @@ def _print_progress(space: DataSpace, most: int = 20) -> None:
         print(f"  {job.id[:8]}  {100 * job.done:3.0f} %  {job.stage:8s} {pace:>14s}  {left:14s} {words}")
     if len(progress.begun) > most:
         print(f"  ... and {len(progress.begun) - most} more")
-    print(_expectation(progress, estimate(PROJECT, at_a_time=max(1, progress.counts["running"]))))
-    _say_problems(space.problems)
+    if not any(job.marks for job in space.jobs):
+        print("Expected completion: no speed was measured yet; see: supercube estimate --measure")
+        _say_problems(space.problems)
+        return
+    rest = estimate(space, at_a_time=max(1, progress.counts["running"]))
+    print(_expectation(progress, rest))
+    _say_problems(rest.problems)
 
 
 def _expectation(progress: Progress, left: Estimate) -> str:
     failed = f"{progress.counts['failed']} failed jobs wait to be mended (see doc.error)."
     also = f" {failed}" if progress.counts["failed"] else ""
+    unknown = f" {len(left.problems)} jobs cannot be read or estimated." if left.problems else ""
+    also += unknown
     if not left.left:
-        return f"All jobs are simulated.{also}"
+        return f"{'All other jobs' if also else 'All jobs'} are simulated.{also}"
     if left.cost is None:
         return f"Expected completion: no speed was measured yet; see: supercube estimate --measure.{also}"
     cost, running = left.cost, progress.counts["running"]
@@ -484,7 +537,7 @@ def main() -> int:
             raise InputError(f"{PROJECT} holds no job yet; fill it first: python init.py demo")
         end = cluster.deadline(config, began)
         environment = _environment(config, sys.argv[1:])
-        if "submit" in sys.argv[1:2]:
+        if _command(sys.argv[1:]) == "submit":
             # Before the jobs are looked at: one that ends in between must not seem neither done nor in the queue.
             environment.get_scheduler().jobs()
     except SupercubeError as error:
@@ -501,9 +554,9 @@ def main() -> int:
         environment=environment,
         entrypoint={"executable": executable, "path": shlex.quote(str(Path(__file__).resolve()))},
     )
-    if sys.argv[1:2] == ["status"] and not sys.stderr.isatty():
+    if _command(sys.argv[1:]) == "status" and not sys.stderr.isatty():
         sys.argv.append("--hide-progress")  # bars of carriage returns are no use in a file
-    space = read_data_space(project) if sys.argv[1:2] in (["status"], ["submit"]) else None
+    space = read_data_space(project) if _command(sys.argv[1:]) in ("status", "submit") else None
     _LISTED.update({job.id: job for job in space.jobs} if space else {})
     with tempfile.NamedTemporaryFile(prefix="supercube-report-") as report:
         os.environ[_REPORT] = report.name
@@ -521,12 +574,19 @@ def _main_of(project: Any, space: DataSpace | None) -> int:
     """signac-flow's own main, with its refusals as sentences; 0, 1 or 2."""
     try:
         project.main()
-        if space and sys.argv[1] == "status" and "--json" not in sys.argv:
+        if space and _command(sys.argv[1:]) == "status" and "--json" not in sys.argv:
             _print_progress(space)
     except LookupError as error:
         if type(error) is not LookupError:  # only that is signac-flow's answer to an unknown job id
             raise
         print(f"no such job ({error}); expected ids as in: supercube table", file=sys.stderr)
+        return 2
+    except (JobsCorruptedError, json.JSONDecodeError) as error:
+        print(
+            f"a job is damaged, and -f has to look at all of them ({error}); select with -j, or mend the job that "
+            "status names.",
+            file=sys.stderr,
+        )
         return 2
     except SubmitError as error:
         print(f"the scheduler refused the submission: {' '.join(str(error).split())}", file=sys.stderr)

@@ -144,9 +144,16 @@ def test_an_empty_queue(tools):
     assert queue("slurm") == queue("pbs") == {}
 
 
-def test_a_job_that_ended_between_two_questions_is_no_silence(tools):
+@pytest.mark.parametrize(
+    "said",
+    [
+        "qstat: Unknown Job Id 2.server",
+        "qstat: 2.server Job has finished, use -x or -H to obtain historical job information",
+    ],
+)
+def test_a_job_that_ended_between_two_questions_is_no_silence(tools, said):
     tools("qselect", "1.server\n2.server\n")
-    tools("qstat", RECORD.format(number=1, code="R"), "qstat: Unknown Job Id 2.server\n", code=153)
+    tools("qstat", RECORD.format(number=1, code="R"), f"{said}\n", code=153)
     assert queue("pbs") == {"a-long-name1": "active"}
 
 

@@ -54,6 +54,10 @@ def test_values_are_read(written: Any):
         ("ranks: 0", "ranks is 0; expected 1 or more"),
         ("ranks: true", "ranks is True; expected a whole number"),
         ("ranks: 1.0", "ranks is 1.0; expected a whole number"),
+        (
+            "{walltime_margin_minutes: 10, cluster: {analysis: {walltime_hours: 0.1}}}",
+            "cluster.analysis.walltime_hours is 0.1, which the walltime_margin_minutes of 10 uses up",
+        ),
         ("frames: many", "frames is 'many'; expected a whole number"),
         ("log_period: 0", "log_period is 0; expected 1 or more"),
         ("checkpoint_seconds: 0", "checkpoint_seconds is 0; expected more than 0"),

@@ -254,10 +254,35 @@ def test_the_map_shows_what_the_same_run_has_found(study):
     assert "core-hours left" in status
 
 
+def test_status_survives_whatever_a_job_holds(study):
+    run(study, "init.py", "tiny")
+    good, manifest, odd = jobs_of(study)
+    for job, text in (
+        (manifest, "null"),
+        (good, '{"identity": {"engine": "lammps"}, "slots": [{"step": 1, "record": "x"}]}'),
+    ):
+        Path(job.fn("checkpoint")).mkdir()
+        Path(job.fn("checkpoint/manifest.json")).write_text(text)
+    strange = signac.get_project(study / "project").open_job({**odd.sp(), "pressure": None})
+    strange.init()
+    Path(strange.fn("order.npz")).touch()
+    for options in (["status"], ["-v", "status"]):
+        answer = run(study, "workflow.py", *options)
+        assert "Progress: " in answer.stdout
+        assert "All jobs are simulated" not in answer.stdout
+        assert f"{manifest.id}" in answer.stderr
+        assert "Traceback" not in answer.stderr
+    Path(good.fn("signac_job_document.json")).write_text("{")
+    answer = run(study, "workflow.py", "run", "--pretend", "-f", "doc.structure", "SC", code=2)
+    assert "a job is damaged, and -f has to look at all of them" in answer.stderr
+
+
 def test_a_selection_of_nothing_is_an_error(study):
     run(study, "init.py", "tiny")
     answer = run(study, "workflow.py", "run", "-o", "phase_mpa", code=2)
     assert "there is no operation phase_mpa; did you mean phase_map?" in answer.stderr
+    answer = run(study, "workflow.py", "run", "-o", "simulate(", code=2)
+    assert "-o simulate( is no regular expression" in answer.stderr
     answer = run(study, "workflow.py", "run", "-f", "ligand_lenght", "0.2", code=2)
     assert "no job matches this selection" in answer.stderr
     assert not any(job.isfile("initial.gsd") for job in jobs_of(study))

@@ -271,6 +271,18 @@ def test_the_script_fails_if_a_command_does_and_goes_on_with_the_next(script, co
     assert len(log.read_text().splitlines()) == 2
 
 
+def test_a_command_that_is_stopped_before_it_listens_has_not_failed(campaign, script):
+    path = script()
+    (campaign / "project" / "actor").write_text("#!/bin/bash\necho began >> log\nexec sleep 30\n")
+    process, log = begin(path)
+    lines_of(log, 1)
+    time.sleep(0.3)
+    os.kill(process.pid, signal.SIGUSR1)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert len(log.read_text().splitlines()) == 1
+
+
 def test_a_setup_that_sets_e_and_u_keeps_nothing_from_running(campaign, script):
     path = script()
     config = (campaign / "project" / "config.yaml").read_text()

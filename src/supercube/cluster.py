@@ -173,7 +173,7 @@ def queue(scheduler: str) -> dict[str, QueueState]:
     try:
         found = list(_slurm_queue() if scheduler == "slurm" else _pbs_queue())
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
-        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1]
+        said = ((getattr(error, "stderr", None) or "").strip() or str(error)).splitlines()[-1]
         raise InputError(
             f"{QUEUE_COMMANDS[scheduler]} does not answer ({said}); is this the cluster's login node?"
         ) from error
@@ -202,7 +202,9 @@ def _pbs_queue() -> Iterator[tuple[str, QueueState]]:
     names = re.findall(r"^\s*Job_Name = (.*)$", text, re.MULTILINE)
     codes = re.findall(r"^\s*job_state = (\w)", text, re.MULTILINE)
     # One that has ended since is unknown to qstat; anything else that is missing could be submitted twice.
-    if len(names) != len(codes) or len(names) + len(re.findall("(?i)unknown job", told.stderr)) < len(numbers):
+    if len(names) != len(codes) or len(names) + len(re.findall("(?i)unknown job|job has finished", told.stderr)) < len(
+        numbers
+    ):
         raise ValueError(told.stderr.strip() or f"{len(names)} of {len(numbers)} jobs were told")
     for name, code in zip(names, codes, strict=True):
         yield name.strip(), _PBS_STATES.get(code, "queued")

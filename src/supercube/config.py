@@ -100,12 +100,12 @@ class Config(StrictModel):
                 f"walltime_minutes is {self.walltime_minutes:g}, which the walltime_margin_minutes of "
                 f"{self.walltime_margin_minutes:g} uses up; expected more."
             )
-        hours = self.cluster.simulation.walltime_hours
-        if 60.0 * hours <= self.walltime_margin_minutes:
-            raise ValueError(
-                f"cluster.simulation.walltime_hours is {hours:g}, which the walltime_margin_minutes of "
-                f"{self.walltime_margin_minutes:g} uses up; expected more."
-            )
+        for name, nodes in (("simulation", self.cluster.simulation), ("analysis", self.cluster.analysis)):
+            if 60.0 * nodes.walltime_hours <= self.walltime_margin_minutes:
+                raise ValueError(
+                    f"cluster.{name}.walltime_hours is {nodes.walltime_hours:g}, which the walltime_margin_minutes of "
+                    f"{self.walltime_margin_minutes:g} uses up; expected more."
+                )
         return self
 
 

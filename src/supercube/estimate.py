@@ -190,11 +190,11 @@ def _box(state_point: StatePoint, volume: float) -> Configuration:
 # --- the estimate -----------------------------------------------------------------------------------------------------
 
 
-def estimate(path: Path, *, at_a_time: int = 1, measure: float | None = None) -> Estimate:
+def estimate(path: Path | DataSpace, *, at_a_time: int = 1, measure: float | None = None) -> Estimate:
     """Cost of all jobs of a data space that are not simulated yet.
 
     Args:
-        path: root of the signac project.
+        path: root of the signac project, or what was read of it.
         at_a_time: how many jobs will run at a time.
         measure: seconds to run each of a few representative jobs in a temporary folder, where nothing is measured yet.
 
@@ -204,8 +204,8 @@ def estimate(path: Path, *, at_a_time: int = 1, measure: float | None = None) ->
     """
     if at_a_time < 1:
         raise InputError(f"at a time is {at_a_time}; expected at least 1 job.")
-    config = load_config(path / "config.yaml")
-    space = read_data_space(path).with_documents()
+    space = (path if isinstance(path, DataSpace) else read_data_space(path)).with_documents()
+    config = load_config(space.path / "config.yaml")
     works, rates, problems = _read(space)
     finished = len(space.jobs) - len(works) - sum(job.id in problems for job in space.jobs)
     if measure is not None:

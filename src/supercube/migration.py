@@ -161,8 +161,8 @@ def migrate(path: str | os.PathLike[str], *, dry_run: bool = False) -> Report:
 
     A job that is moved takes along everything in its folder; its document gets ``schema_version``, a complete
     ``protocol``, and its old id at the end of the list ``migrated_from``; ``continued_from`` of other jobs follows. A
-    job that a process simulates is left for the next call; classifying and drawing take no lock, so let them end first.
-    What waits in a scheduler's queue under an old id has to be submitted again. Safe to repeat, also after a crash.
+    job that a process works on is left for the next call. What waits in a scheduler's queue under an old id has to be
+    submitted again. Safe to repeat, also after a crash.
 
     Args:
         path: root of the signac project.

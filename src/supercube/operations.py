@@ -182,15 +182,15 @@ def _forget_results(job: Any) -> None:
         job.doc.pop(key, None)
 
 
-def _alone(operation: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Hold the job's lock, as simulations do, so that it is neither moved nor run on meanwhile."""
+def _alone(operation: Callable[..., None]) -> Callable[..., None]:
+    """Hold the job's lock from the beginning to the marker, so that it is neither moved nor prolonged meanwhile."""
 
     @functools.wraps(operation)
-    def locked(job: Any) -> None:
+    def locked(job: Any, *arguments: Any) -> None:
         from .engines.checkpoint import job_lock
 
         with job_lock(Path(job.path)):
-            operation(job)
+            operation(job, *arguments)
 
     return locked
 
@@ -210,12 +210,14 @@ def build(job: Any) -> None:
     write_gsd(job.fn(INITIAL), configuration.with_(step=0))
 
 
+@_alone
 def equilibrate(job: Any, config: Config | None = None) -> None:
     """Run to the end of the equilibration."""
     _simulate(job, config, stage="equilibrate")
     Path(job.fn(EQUILIBRATED)).touch()
 
 
+@_alone
 def evaporate(job: Any, config: Config | None = None) -> None:
     """Dry or go to the pressure (if the state point says so) and hold; continues from the checkpoint."""
     _simulate(job, config, stage="evaporate")
@@ -554,13 +556,14 @@ def densify(job: Any, target_packing_fraction: float) -> Any:
     further = StatePoint.parse(values, f"job {job.id} dried further")
     new = job.project.open_job(further.to_dict())
     new.init()
-    new.doc.update({"protocol": protocol.to_dict(), "continued_from": job.id, "schema_version": SCHEMA_VERSION})
+    if "protocol" not in new.doc:  # else it is there already, and may have been given a longer hold
+        new.doc.update({"protocol": protocol.to_dict(), "continued_from": job.id, "schema_version": SCHEMA_VERSION})
     return new
 
 
 def run_all(job: Any, config: Config | None = None) -> None:
     """Every operation that is still open, in order: what the workflow does for one job, without signac-flow."""
-    steps = (
+    steps: tuple[tuple[str, Callable[[Any], None]], ...] = (
         (INITIAL, build),
         (EQUILIBRATED, lambda j: equilibrate(j, config)),
         (EVAPORATED, lambda j: evaporate(j, config)),

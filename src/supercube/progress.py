@@ -17,7 +17,7 @@ from .errors import SupercubeError
 Stage = Literal["waiting", "running", "stopped", "simulated", "finished", "failed"]
 #: In the order in which a job goes through them; then what went wrong.
 STAGES: tuple[Stage, ...] = ("waiting", "running", "stopped", "simulated", "finished", "failed")
-#: A job whose lock has not been refreshed for so long (seconds) is not called running; checkpoints refresh it.
+#: A job whose lock has not been refreshed for so long (seconds) is not called running; every chunk refreshes it.
 SILENT = 1800.0
 
 

@@ -17,7 +17,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -202,8 +202,9 @@ def newest_slot(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return None
     try:
         newest: Mapping[str, Any] = max(manifest["slots"], key=lambda slot: int(slot["step"]))
-        return newest if newest["record"] is not None and manifest["identity"]["engine"] else None
-    except (KeyError, TypeError, ValueError) as error:
+        float(newest["record"].get("wall_seconds", 0.0))
+        return newest if manifest["identity"]["engine"] else None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"checkpoint/manifest.json is not what a run writes ({error!r}); expected slots with step and record - "
             "restore it from a backup, or delete checkpoint/ to start the job again."
@@ -225,7 +226,7 @@ def shared_model(state_point: StatePoint) -> Model:
     return _built(StatePoint(**values, **present))
 
 
-@lru_cache(maxsize=256)
+@cache
 def _built(state_point: StatePoint) -> Model:
     return build_model(state_point)
 

@@ -20,10 +20,11 @@ def all_of(page, css):
     return page.find_elements("css selector", css)
 
 
-def wait(page, css):
+def wait(page, css, address=""):
+    """What matches on the page whose address holds the given words, once there is something."""
     from selenium.webdriver.support.ui import WebDriverWait
 
-    return WebDriverWait(page, 30).until(lambda driver: all_of(driver, css))
+    return WebDriverWait(page, 30).until(lambda driver: address in driver.current_url and all_of(driver, css))
 
 
 def broken_images(page):
@@ -135,7 +136,7 @@ def test_searching_a_structure_finds_the_right_jobs(page, address, space):
     box = page.find_element("css selector", "input[name=q]")
     box.send_keys("doc.structure ABO3")
     box.submit()
-    found = [link.get_attribute("href").rsplit("/", 1)[1] for link in wait(page, "a.tile")]
+    found = [link.get_attribute("href").rsplit("/", 1)[1] for link in wait(page, "a.tile", "/search?")]
     assert found == [find(space, initial="ABO3", replicate=0).id]
 
 

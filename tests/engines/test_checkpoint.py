@@ -10,7 +10,7 @@ from engine_samples import assert_same_state
 
 from supercube.engines.base import State
 from supercube.engines.checkpoint import FORSAKEN, Checkpoint, job_lock, pack, read_manifest, refresh_lock, unpack
-from supercube.errors import CheckpointError, EngineError, LockedError
+from supercube.errors import CheckpointError, LockedError
 
 IDENTITY = {"engine": "lammps", "model_hash": "abc", "n": 40, "box": "rectangular"}
 
@@ -112,11 +112,16 @@ def test_a_damaged_manifest_is_named(checkpoint, mixture):
 
 
 def test_the_lock_keeps_others_out_and_goes_away(tmp_path):
+    other = (
+        "import pathlib, sys; from supercube.engines.checkpoint import job_lock\n"
+        "with job_lock(pathlib.Path(sys.argv[1])):\n    pass"
+    )
     with job_lock(tmp_path):
-        with pytest.raises(EngineError, match=f"is being run by process {os.getpid()}"), job_lock(tmp_path):
-            pytest.fail("two processes hold one job")
-        assert (tmp_path / "lock.json").exists()
-    assert not (tmp_path / "lock.json").exists()
+        done = subprocess.run([sys.executable, "-c", other, str(tmp_path)], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert f"LockedError: {tmp_path} is being run by process {os.getpid()}" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    subprocess.run([sys.executable, "-c", other, str(tmp_path)], check=True)
 
 
 @pytest.mark.parametrize("content", [None, "", "{"])
@@ -161,6 +166,35 @@ def test_a_living_process_of_the_same_number_does_not_hold_a_job_for_ever(tmp_pa
     os.utime(lock, (past, past))
     with job_lock(tmp_path):
         assert json.loads(lock.read_text())["pid"] == os.getpid()
+
+
+def test_who_holds_a_job_may_take_it_again(tmp_path):
+    lock = tmp_path / "lock.json"
+    with job_lock(tmp_path):
+        with job_lock(tmp_path):
+            pass
+        assert lock.exists()
+    assert not lock.exists()
+
+
+def test_a_lock_left_by_an_earlier_process_of_the_same_number_goes_with_ours(tmp_path):
+    # In containers, every first process has number 1.
+    lock = tmp_path / "lock.json"
+    with job_lock(tmp_path):
+        text = lock.read_text()
+    lock.write_text(text)
+    past = lock.stat().st_mtime - FORSAKEN - 60
+    os.utime(lock, (past, past))
+    with job_lock(tmp_path):
+        refresh_lock(tmp_path)
+    assert not lock.exists()
+
+
+@pytest.mark.parametrize("text", ["null", "[]", "3"])
+def test_a_manifest_that_is_no_mapping_is_refused(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(CheckpointError, match="not a mapping"):
+        read_manifest(tmp_path)
 
 
 def test_a_lock_that_was_taken_away_is_neither_refreshed_nor_removed(tmp_path):

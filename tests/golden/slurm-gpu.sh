@@ -40,7 +40,8 @@ finish() {
         case $status in
             0) ;;
             75) echo "To be continued: submit again." ;;
-            *) code=1 ;;
+            # One that was stopped before it could listen has not begun.
+            *) [ -n "$stopped" ] && [ $status -gt 128 ] || code=1 ;;
         esac
     done
     pids=()

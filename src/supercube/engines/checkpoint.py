@@ -36,6 +36,8 @@ LOCK = "lock.json"
 #: Seconds without a sign of life after which a lock is taken over: more than the longest chunk of any run that is worth
 #: its electricity.
 FORSAKEN = 4 * 3600.0
+#: Locks that this process holds.
+_HELD: set[Path] = set()
 #: Prefix of the arrays that only the engine which wrote them reads.
 _PRIVATE = "private_"
 
@@ -162,7 +164,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        return dict(json.loads(path.read_text()))
+        found = json.loads(path.read_text())
+        if not isinstance(found, dict):
+            raise ValueError(f"it holds {type(found).__name__}, not a mapping")
+        return found
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged ({error}); delete {folder} to start this job again.") from error
 
@@ -175,10 +180,15 @@ def job_lock(folder: Path) -> Iterator[None]:
     number of this host may belong to another process by now; so a lock is stale, too, once it has not been refreshed
     for ``FORSAKEN`` seconds. Who was only suspended for so long finds out by :func:`refresh_lock`.
 
+    Within a process that holds the job it may be taken again, which changes nothing.
+
     Raises:
         LockedError: another process holds the job.
     """
     path = folder / LOCK
+    if path in _HELD:
+        yield
+        return
     host, pid = socket.gethostname(), os.getpid()
     # A hard link appears whole or not at all, so nobody ever reads a lock without its content.
     mine = folder / f"lock.json.{host}.{pid}"
@@ -194,9 +204,11 @@ def job_lock(folder: Path) -> Iterator[None]:
             raise LockedError(f"{folder} was locked by another process just now; try again.")
     finally:
         mine.unlink(missing_ok=True)
+    _HELD.add(path)
     try:
         yield
     finally:
+        _HELD.discard(path)
         if _is_mine(path):
             path.unlink(missing_ok=True)
 
