@@ -32,7 +32,7 @@ def _ignore_further_signals() -> None:
 def _exit_incomplete(_number: int, _frame: Any) -> None:
     # Leaving through an exception lets the process pool end its workers, which checkpoint before they go.
     _ignore_further_signals()
-    raise SystemExit(75)
+    raise SystemExit(75)  # IncompleteError.exit_code, which is not imported yet when this has to work
 
 
 if __name__ == "__main__":  # before the imports, which take a second or, on a network's disk, many

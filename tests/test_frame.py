@@ -274,7 +274,8 @@ def test_the_package_is_light_until_load_is_used():
 def test_nothing_is_warned_about_in_a_sound_data_space(made):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        load(made)
+        frame = load(made)
+    assert frame.attrs["problems"] == {}
 
 
 def test_lengths_in_nm_of_other_shells_are_said(made):

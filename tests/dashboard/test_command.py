@@ -36,7 +36,8 @@ def taken():
 def test_a_port_in_use_is_one_sentence_with_another_that_is_free(space, capsys, taken):
     line = refused(capsys, "--project", space, "--port", taken)
     (free,) = re.findall(rf"port {taken} of 127\.0\.0\.1 is in use; try: python dashboard.py run --port (\d+)$", line)
-    with socket.socket() as listening:
+    assert int(free) != taken
+    with socket.socket() as listening:  # which raises if it is not free
         listening.bind(("127.0.0.1", int(free)))
 
 

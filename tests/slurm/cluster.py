@@ -275,12 +275,7 @@ def _processes_of(cluster: Cluster, spared: subprocess.Popen[bytes] | None) -> l
     return found
 
 
-def _write_configuration(folder: Path, cpus: int) -> None:
-    node = socket.gethostname().split(".")[0]
-    user = pwd.getpwuid(os.getuid()).pw_name
-    control, compute = _free_ports(2)
-    (folder / "slurm.conf").write_text(
-        f"""\
+_CONFIGURATION = """\
 ClusterName=test
 SlurmctldHost={node}(127.0.0.1)
 SlurmctldPort={control}
@@ -322,7 +317,14 @@ NodeName={node} NodeAddr=127.0.0.1
 PartitionName=cpu Nodes={node} Default=YES MaxTime=24:00:00 State=UP OverSubscribe=NO
 PartitionName=gpu Nodes={node} Default=NO MaxTime=24:00:00 State=UP OverSubscribe=NO
 """
-    )
+
+
+def _write_configuration(folder: Path, cpus: int) -> None:
+    node = socket.gethostname().split(".")[0]
+    user = pwd.getpwuid(os.getuid()).pw_name
+    control, compute = _free_ports(2)
+    values = {"node": node, "user": user, "control": control, "compute": compute, "folder": folder, "cpus": cpus}
+    (folder / "slurm.conf").write_text(_CONFIGURATION.format(**values))
     (folder / "gres.conf").write_text("AutoDetect=off\nName=gpu File=/dev/null\nName=gpu File=/dev/zero\n")
     if _asks_for_cgroups():
         (folder / "cgroup.conf").write_text("CgroupPlugin=disabled\n")
