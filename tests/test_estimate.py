@@ -300,3 +300,16 @@ def test_wrong_options_are_refused(project: Path, make: Any, capsys: pytest.Capt
     assert "--seconds is nan" in capsys.readouterr().err
     assert main(["estimate", "--project", str(project / "nothing")]) == 2
     assert "holds no data space" in capsys.readouterr().err
+
+
+def test_of_many_finished_jobs_some_are_asked_and_all_are_counted(
+    monkeypatch: pytest.MonkeyPatch, make: Any, project: Path
+):
+    folders = make(*({**CUBES, "replicate": k} for k in range(7)))
+    for folder in folders[:6]:
+        run(folder, 1000, 10.0, finished=True)
+    monkeypatch.setattr("supercube.estimate.SAMPLE", 2)
+    found = estimate(project)
+    assert (found.jobs, found.finished, found.left) == (7, 6, 1)
+    assert found.cost is not None
+    assert found.cost.measured == 2
